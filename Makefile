@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+# Names for the jobs; the work is in tools/ and meson.build. See HACKING.md.
+.PHONY: demo test check bench asan fmt install clean
+PREFIX ?= /usr/local
+
+demo:
+	@tools/setup demo
+	@tools/demo
+
+test check:
+	@tools/setup $@
+	@tools/test $@
+
+bench:
+	@tools/setup bench
+	@tools/bench
+
+asan:
+	@tools/setup test
+	@tools/test asan
+
+fmt:
+	@tools/fmt
+
+install:
+	@tools/setup demo
+	@test -e build/release/build.ninja || meson setup build/release \
+		--buildtype=release -Dtests=false -Dexamples=false
+	@meson configure build/release --prefix=$(abspath $(PREFIX))
+	@meson install -C build/release
+
+clean:
+	@rm -rf build

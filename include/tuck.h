@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tuck: microthreads ("tasklets") that share a few C stacks.
+ *
+ * This header takes in every layer. Conventions that hold for all of them:
+ *
+ * - A call that can fail returns 0 or a positive value, or a negative errno
+ *   value; errno itself is not how errors travel, and is kept per tasklet.
+ * - A call that can wait takes a deadline last: an absolute time on the clock
+ *   of tuck_now(). TUCK_NOWAIT never waits (-EAGAIN), TUCK_FOREVER has no
+ *   end; past the deadline the call returns -ETIMEDOUT.
+ * - Outputs are named ret_* and are untouched on failure.
+ * - "Switches:" says whether other tasklets may run before the call returns:
+ *   no, may or always. "Errors:" lists what the call itself can return; a
+ *   call that waits may return -ENOMEM besides, having done nothing, when
+ *   there is no memory to tuck its caller away.
+ * - Any OS thread that calls Tuck becomes a proc, and its own flow is that
+ *   proc's main tasklet. There is no init call.
+ */
+#ifndef TUCK_H
+#define TUCK_H
+
+#include <tuck/base.h>
+#include <tuck/task.h>
+#include <tuck/chan.h>
+#include <tuck/io.h>
+#include <tuck/net.h>
+#include <tuck/proc.h>
+#include <tuck/debug.h>
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Channels, after Hoare's CSP by way of Newsqueak, Alef and Stackless: typed
+ * by element size, rendezvous or buffered. A channel belongs to the proc
+ * that made it; calls from another return -EXDEV.
+ */
+#ifndef TUCK_CHAN_H
+#define TUCK_CHAN_H
+
+#include <tuck/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tuck_chan;
+
+/* Who runs on when a sender and a receiver meet. */
+enum tuck_prefer {
+	TUCK_PREFER_RECEIVER,	/* the receiver; the sender right after */
+	TUCK_PREFER_SENDER,	/* the sender; the receiver right after */
+	TUCK_PREFER_NEITHER	/* who runs goes on; the other is appended */
+};
+
+#define TUCK_ELEM_BYTES_MAX 65536
+
+/*
+ * Make a channel for elements of elem_bytes (0 to TUCK_ELEM_BYTES_MAX) with
+ * room for capacity of them; capacity 0 is a rendezvous: a send completes
+ * when a receiver has taken the element.
+ * Switches: no. Errors: NULL when there is no memory or elem_bytes is too
+ * large.
+ */
+struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity);
+
+/*
+ * Send a copy of *elem, which may lie on the caller's stack. On any error
+ * nothing was sent.
+ * Switches: may.
+ * Errors: -EPIPE once closed (also for a sender that waits), -ETIMEDOUT,
+ * -EAGAIN for TUCK_NOWAIT, -EINVAL for a null channel or element or a
+ * negative deadline, -EBADF for a freed channel, -EXDEV, -EDEADLK in the
+ * main tasklet when nothing can wake it.
+ */
+int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline);
+
+/*
+ * Receive an element into *ret_elem, in the order of sending. A closed
+ * channel first gives what it still holds.
+ * Switches: may.
+ * Errors: -EPIPE once closed and drained, otherwise as tuck_chan_send().
+ */
+int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline);
+
+/*
+ * Close: senders, waiting or to come, get -EPIPE; receivers drain first.
+ * Switches: no.
+ * Errors: -EINVAL for null, -EPIPE if closed before, -EBADF for a freed
+ * channel, -EXDEV.
+ */
+int tuck_chan_close(struct tuck_chan *chan);
+
+/*
+ * Close and free, with the elements that are still inside. Whoever waits is
+ * woken with -EPIPE. NULL is ignored. A later use of the pointer gives
+ * -EBADF while the runtime still remembers it (the last 64 freed).
+ * Switches: no. Errors: none; freeing twice, or from another proc while the
+ * one that made the channel lives, ends the process with a message.
+ */
+void tuck_chan_free(struct tuck_chan *chan);
+
+/*
+ * How many tasklets wait: above 0 senders, below 0 receivers.
+ * Switches: no. Errors: none; 0 for a null or freed channel.
+ */
+int tuck_chan_balance(const struct tuck_chan *chan);
+
+/*
+ * How many elements the buffer holds.
+ * Switches: no. Errors: none; 0 for a null or freed channel.
+ */
+size_t tuck_chan_count(const struct tuck_chan *chan);
+
+/*
+ * Set who runs on after a meeting. A new channel prefers the receiver, one
+ * with capacity neither, so that elements gather in its buffer. It concerns
+ * a meeting with somebody who waits, not an element that only goes into or
+ * comes out of the buffer.
+ * Switches: no. Errors: -EINVAL for null or an unknown preference, -EBADF,
+ * -EXDEV.
+ */
+int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer);
+
+enum tuck_op { TUCK_SEND, TUCK_RECV };
+
+struct tuck_case {
+	struct tuck_chan *chan;	/* NULL: this case never goes */
+	enum tuck_op op;
+	void *elem;		/* what is sent, or where it is received */
+	int ret_err;		/* of the case that went: 0, or -EPIPE */
+};
+
+/*
+ * Wait until one of n cases can go, and do just that one. Of several that
+ * can go, each is as likely as the others. A closed channel makes its case
+ * go with ret_err -EPIPE. The cases are read before the call waits. Alef's
+ * alt, Go's select.
+ * Switches: may. Returns the index of the case that went.
+ * Errors: -EINVAL for a negative n, null cases or a null element, -EBADF,
+ * -EXDEV, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EDEADLK as tuck_chan_send(),
+ * also for no cases and TUCK_FOREVER.
+ */
+int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

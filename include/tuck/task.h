@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* Tasklets: start, wait, wake, end. docs/scheduling.md says who runs next. */
+#ifndef TUCK_TASK_H
+#define TUCK_TASK_H
+
+#include <tuck/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Names a tasklet: > 0, never used again in the process. */
+typedef int64_t tuck_id;
+
+struct tuck_attr {
+	const char *name;	/* for dumps; the first 31 bytes are copied */
+	size_t stack_bytes;	/* not 0: a stack of its own, never copied */
+	int paused;		/* not 0: starts at the first tuck_unblock() */
+};
+
+/*
+ * Make a tasklet that runs fn(arg) and ends when fn returns. It takes its
+ * place at the end of the run queue, and its stack when it first runs.
+ * Switches: no. Errors: -EINVAL for a null fn, -ENOMEM.
+ */
+tuck_id tuck_go(void (*fn)(void *), void *arg);
+
+/*
+ * The same with attributes; attr is read before the call returns and may be
+ * NULL.
+ * Switches: no. Errors: -EINVAL for a null fn or a stack_bytes above 0 and
+ * below 16 KiB, -ENOMEM.
+ */
+tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
+		     void *arg);
+
+/*
+ * The caller's own name.
+ * Switches: no. Errors: none.
+ */
+tuck_id tuck_self(void);
+
+/*
+ * Take a place at the end of the run queue and let its head run. Returns at
+ * once when nobody else is ready.
+ * Switches: may. Errors: none.
+ */
+void tuck_yield(void);
+
+/*
+ * Wait until the deadline.
+ * Switches: may; a deadline that has passed already only yields.
+ * Errors: -EINVAL for a negative deadline, -EDEADLK for a sleep until
+ * TUCK_FOREVER that nothing can end.
+ */
+int tuck_sleep(tuck_ns deadline);
+
+/*
+ * Wait for tuck_unblock() or tuck_transfer() to name the caller. An unblock
+ * that came before the wait is not lost: the call then returns at once. At
+ * most one is remembered.
+ * Switches: may.
+ * Errors: -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EINVAL for a negative
+ * deadline, -EDEADLK in the main tasklet when nothing can wake it.
+ */
+int tuck_block(tuck_ns deadline);
+
+/*
+ * End the wait of a tasklet in tuck_block(), or start a paused one: it goes
+ * to the end of its proc's run queue. Any proc may call this. A tasklet that
+ * is not waiting so remembers one unblock for its next tuck_block().
+ * Switches: no. Errors: -ESRCH for an id whose tasklet has ended.
+ */
+int tuck_unblock(tuck_id id);
+
+/*
+ * Unblock a tasklet, block the caller and run that tasklet now, before all
+ * that are ready. Returns when somebody unblocks the caller or transfers to
+ * it. The symmetric coroutine transfer of Wirth's Modula-2.
+ * Switches: always, unless an error is returned or an unblock for the
+ * caller was remembered: then 0 at once, and the target is only unblocked.
+ * Errors: -ESRCH for an ended tasklet; -EINVAL for the caller itself or one
+ * that waits for something else; -EXDEV for one on another proc; -EDEADLK as
+ * tuck_block().
+ */
+int tuck_transfer(tuck_id id);
+
+/*
+ * Wait until a tasklet of the same proc has ended.
+ * Switches: may.
+ * Errors: -ESRCH when it has ended already, -EDEADLK for the caller itself
+ * or when nothing can end the wait, -EXDEV for one on another proc,
+ * -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EINVAL for a negative deadline.
+ */
+int tuck_join(tuck_id id, tuck_ns deadline);
+
+/*
+ * Forget a tasklet: it never runs again, nothing on its stack is unwound or
+ * freed, its memory comes back. Those who join it are woken.
+ * Switches: no.
+ * Errors: -ESRCH for an ended tasklet, -EINVAL for the caller itself or a
+ * main tasklet, -EXDEV for one on another proc.
+ */
+int tuck_drop(tuck_id id);
+
+/*
+ * End the calling tasklet. In a main tasklet: let the others run until the
+ * last one has ended, then end the OS thread as pthread_exit(3) does.
+ * Switches: always; does not return. Errors: none.
+ */
+#if defined(__GNUC__)
+__attribute__((__noreturn__))
+#endif
+void tuck_exit(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration: what the program set, over it the environment. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/config.h"
+
+static const struct tuck_config defaults = {
+	.stack_slots = 1024,
+	.slot_bytes = 256 * 1024,
+	.guard_bytes = 64 * 1024,
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tuck_config set;
+
+static bool slots_valid(size_t n)
+{
+	return n <= 65536;
+}
+
+static bool bytes_valid(size_t n)
+{
+	return n == 0 || (n >= 16 * 1024 && n <= (size_t)1 << 30);
+}
+
+static bool guard_valid(size_t n)
+{
+	return n <= (size_t)1 << 30;
+}
+
+int tuck_config_set(const struct tuck_config *config)
+{
+	TUCK__REQUIRE(config && slots_valid(config->stack_slots) &&
+			      bytes_valid(config->slot_bytes) &&
+			      guard_valid(config->guard_bytes),
+		      -EINVAL);
+	pthread_mutex_lock(&lock);
+	set = *config;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+static size_t from_env(const char *name, size_t value, bool (*valid)(size_t))
+{
+	const char *text = secure_getenv(name);
+	char *end;
+	unsigned long n;
+
+	if (!text || !*text)
+		return value;
+	n = strtoul(text, &end, 10);
+	return *end || n == 0 || (valid && !valid(n)) ? value : n;
+}
+
+void tuck__config_get(struct tuck_config *ret_config)
+{
+	struct tuck_config c;
+
+	pthread_mutex_lock(&lock);
+	c = set;
+	pthread_mutex_unlock(&lock);
+	c.stack_slots = from_env("TUCK_STACK_SLOTS", c.stack_slots,
+				 slots_valid);
+	c.slot_bytes = from_env("TUCK_SLOT_BYTES", c.slot_bytes, bytes_valid);
+	c.guard_bytes = from_env("TUCK_GUARD_BYTES", c.guard_bytes,
+				 guard_valid);
+	c.seed = from_env("TUCK_SEED", c.seed, NULL);
+	if (!c.stack_slots)
+		c.stack_slots = defaults.stack_slots;
+	if (!c.slot_bytes)
+		c.slot_bytes = defaults.slot_bytes;
+	if (!c.guard_bytes)
+		c.guard_bytes = defaults.guard_bytes;
+	*ret_config = c;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Words for errors, and the end of a process that misused the library. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <tuck/base.h>
+
+#include "base/check.h"
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+
+const char *tuck_version(void)
+{
+	return TEXT(TUCK_VERSION_MAJOR) "." TEXT(TUCK_VERSION_MINOR) "."
+	       TEXT(TUCK_VERSION_PATCH);
+}
+
+const char *tuck_strerror(int err)
+{
+	const char *text = NULL;
+
+	if (err <= 0 && err > -4096)
+		text = strerrordesc_np(-err);
+	return text ? text : "unknown error";
+}
+
+void tuck__fatal(const char *format, ...)
+{
+	char line[512] = "tuck: ";
+	size_t used = strlen(line), n;
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line + used, sizeof(line) - used - 1, format, args);
+	va_end(args);
+	n = strlen(line);
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, n) < 0)
+		abort();
+	abort();
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory from the system, with a fault point in front of it. */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "base/check.h"
+#include "base/mem.h"
+
+static atomic_long fault_nth, fault_seen;
+static atomic_int fault_lasting;
+
+void tuck__fault_set(long nth, int lasting)
+{
+	atomic_store(&fault_seen, 0);
+	atomic_store(&fault_lasting, lasting);
+	atomic_store(&fault_nth, nth);
+}
+
+long tuck__fault_count(void)
+{
+	return atomic_load(&fault_seen);
+}
+
+static bool faulty(void)
+{
+	long nth = atomic_load_explicit(&fault_nth, memory_order_relaxed);
+	long seen;
+
+	if (tuck__likely(nth == 0))
+		return false;
+	seen = atomic_fetch_add(&fault_seen, 1) + 1;
+	return seen == nth || (seen > nth && atomic_load(&fault_lasting));
+}
+
+void *tuck__alloc(size_t bytes)
+{
+	return faulty() ? NULL : calloc(1, bytes);
+}
+
+void *tuck__resize(void *p, size_t bytes)
+{
+	return faulty() ? NULL : realloc(p, bytes);
+}
+
+void tuck__free(void *p)
+{
+	free(p);
+}
+
+static void *map(size_t bytes, int prot)
+{
+	void *p;
+
+	if (faulty())
+		return NULL;
+	p = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+		 -1, 0);
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void *tuck__map(size_t bytes)
+{
+	return map(bytes, PROT_READ | PROT_WRITE);
+}
+
+void *tuck__map_reserve(size_t bytes)
+{
+	return map(bytes, PROT_NONE);
+}
+
+int tuck__map_commit(void *p, size_t bytes)
+{
+	return faulty() ? -1 : mprotect(p, bytes, PROT_READ | PROT_WRITE);
+}
+
+void tuck__unmap(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}

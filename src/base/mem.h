@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The only caller of malloc and mmap, so that a test can make any request of
+ * the library for memory fail.
+ */
+#ifndef TUCK__MEM_H
+#define TUCK__MEM_H
+
+#include <stddef.h>
+
+void *tuck__alloc(size_t bytes);		/* zeroed */
+void *tuck__resize(void *p, size_t bytes);
+void tuck__free(void *p);
+
+/* Whole zeroed pages; reserve gives only addresses, commit makes them real. */
+void *tuck__map(size_t bytes);
+void *tuck__map_reserve(size_t bytes);
+int tuck__map_commit(void *p, size_t bytes);
+void tuck__unmap(void *p, size_t bytes);
+
+/*
+ * For tests: the nth request from now on fails (1 is the next), and with
+ * lasting all after it; 0 ends that. Counts over all threads.
+ */
+void tuck__fault_set(long nth, int lasting);
+long tuck__fault_count(void);			/* requests since set */
+
+#endif

@@ -1,0 +1,77 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# A program that uses Tuck as users get it.
+# Usage: tools/package.sh install BUILDDIR    through pkg-config, from an
+#                                             installed tree, shared, static
+#        tools/package.sh subproject BUILDDIR as a Meson subproject
+set -eux
+root=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$2" && pwd)
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset DESTDIR MESON_TESTTHREADS NINJA_STATUS
+
+cat >"$tmp/main.c" <<'END'
+#include <stdio.h>
+#include <tuck.h>
+
+static int ran;
+
+static void fn(void *arg)
+{
+	ran += *(int *)arg;
+}
+
+int main(void)
+{
+	int one = 1;
+	tuck_id id = tuck_go(fn, &one);
+
+	if (id < 0 || tuck_join(id, TUCK_FOREVER) < 0 || ran != 1)
+		return 1;
+	puts(tuck_version());
+	return 0;
+}
+END
+
+install() {
+	DESTDIR=$tmp/root meson install -C "$build" --no-rebuild --quiet
+	pc=$(find "$tmp/root" -name tuck.pc)
+	prefix=$tmp/root$(sed -n 's/^prefix=//p' "$pc")
+	lib=$(dirname "$(dirname "$pc")")
+	export PKG_CONFIG_PATH="${pc%/tuck.pc}"
+	flags() {
+		pkg-config --define-variable=prefix="$prefix" "$@" tuck
+	}
+	# shellcheck disable=SC2046
+	${CC:-cc} -Wall -Werror "$tmp/main.c" -o "$tmp/shared" \
+		$(flags --cflags --libs)
+	version=$(LD_LIBRARY_PATH=$lib "$tmp/shared")
+	readelf -d "$tmp/shared" | grep -F '[libtuck.so.0]'
+	# shellcheck disable=SC2046
+	${CC:-cc} -static -Wall "$tmp/main.c" -o "$tmp/static" \
+		$(flags --static --cflags --libs)
+	[ "$version" = "$("$tmp/static")" ]
+	[ "$version" = "$(pkg-config --modversion tuck)" ]
+	# Nothing is exported but what the headers promise.
+	nm -D --defined-only "$lib/libtuck.so" | awk '$2 ~ /[TDBRVW]/ &&
+		$3 !~ /^tuck_[a-z]/ { print "exported:", $3; bad = 1 }
+		END { exit bad }'
+}
+
+subproject() {
+	mkdir -p "$tmp/user/subprojects/tuck"
+	cd "$root"
+	cp -R meson.build meson_options.txt include src \
+		"$tmp/user/subprojects/tuck"
+	mv "$tmp/main.c" "$tmp/user"
+	cat >"$tmp/user/meson.build" <<'END'
+project('user', 'c')
+tuck_dep = dependency('tuck', fallback: ['tuck', 'tuck_dep'])
+test('user', executable('user', 'main.c', dependencies: tuck_dep))
+END
+	meson setup "$tmp/user/build" "$tmp/user" --wrap-mode=forcefallback
+	meson test -C "$tmp/user/build" --print-errorlogs
+}
+
+"$1"
