@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract of an architecture, here x86-64 (System V ABI). Every port is
+ * a folder with these two files and these names; nothing else in the library
+ * knows registers.
+ */
+#ifndef TUCK__ARCH_H
+#define TUCK__ARCH_H
+
+#include <stdint.h>
+
+/* Alignment of a stack pointer at a call. */
+#define TUCK__ARCH_ALIGN 16
+
+/* Where a switch goes on, and what it returns there. */
+struct tuck__landing {
+	void *sp;
+	intptr_t result;
+};
+
+typedef struct tuck__landing tuck__arch_fn(void *a, void *b);
+
+/*
+ * Push what the ABI says a call preserves, store the stack pointer in
+ * *ret_sp, take the stack pointer sp, pop and return 0 there.
+ */
+int tuck__arch_switch(void **ret_sp, void *sp);
+
+/*
+ * The same, but in between call via(a, b) on this stack below both the saved
+ * stack pointer and low, so that it may overwrite anything above; its answer
+ * says where to go on.
+ */
+int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
+			  void *b);
+
+/* Where the first frame starts; never called. */
+void tuck__arch_entry(void);
+
+/*
+ * Lay a first frame below base and return the stack pointer for it: it calls
+ * enter() if that is not null, then fn(arg), then after(), which must not
+ * return.
+ */
+static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
+				       void (*fn)(void *), void *arg,
+				       void (*after)(void))
+{
+	uintptr_t *frame = (uintptr_t *)base - 10;
+
+	frame[0] = 0x037f00001f80;	/* x87 and MXCSR control, as at exec */
+	frame[1] = (uintptr_t)enter;	/* r15 */
+	frame[2] = (uintptr_t)after;	/* r14 */
+	frame[3] = (uintptr_t)arg;	/* r13 */
+	frame[4] = (uintptr_t)fn;	/* r12 */
+	frame[5] = 0;			/* rbx */
+	frame[6] = 0;			/* rbp: no outer frame */
+	frame[7] = (uintptr_t)tuck__arch_entry;
+	frame[8] = 0;
+	frame[9] = 0;
+	return frame;
+}
+
+static inline uintptr_t tuck__arch_sp(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("movq %%rsp, %0" : "=r"(sp));
+	return sp;
+}
+
+#endif
