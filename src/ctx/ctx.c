@@ -1,0 +1,671 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contexts that share stacks: a context that is not running lies on its
+ * stack (*resident*) or its bytes are tucked away in a heap block, its
+ * *slice*, and are put back at the same addresses before it runs. After
+ * Stackless Python's stack slicing (Tismer, 2002) and greenlet.
+ *
+ * Each stack keeps a chain of the contexts that have bytes on it, smallest
+ * base first. To run, a context must be on top of that chain: those with a
+ * base not above its own are tucked whole, the next one as far as it is
+ * overlapped. A slot, whose contexts have one base, is the simple case: the
+ * chain has one link.
+ *
+ * Invariants:
+ * 1. The top of a chain lies whole on its stack; every other context is
+ *    marked ABSENT. So a switch to a top copies nothing.
+ * 2. Bytes of different contexts in a chain do not overlap: each one's
+ *    resident bytes [sp + tucked, base) end where those of the next begin,
+ *    or below.
+ * 3. A context that may be tucked has a block for all of [sp, base), less
+ *    its hole, from before it is suspended: nothing here allocates once a
+ *    switch is under way.
+ *
+ * Rules that slicing imposes on all of the library; other files cite them.
+ * S1  No pointer into a tasklet's stack is followed while it is suspended,
+ *     except through tuck__ctx_addr() and its kin. Wait queue nodes, select
+ *     cases and timers live in the tasklet, not on its stack.
+ * S2  Elements cross a channel through its own cells, or through S1's
+ *     translation on the same proc; never blindly stack to stack.
+ * S3  The kernel and other threads never hold a buffer on a suspended
+ *     tasklet's stack: wait for readiness, then call.
+ * S4  A started tasklet lives and dies on its proc: its addresses, errno
+ *     and thread-locals are that thread's.
+ * S5  The frame is paid at each switch: functions that can switch are
+ *     small, without alloca or variable-length arrays.
+ * S6  Nothing runs on a dying tasklet's stack after its last switch.
+ * S7  No switch while a lock of ours is held, or inside a signal handler.
+ * S8  The switch is a .S file with CFI and a note against executable
+ *     stacks; it keeps the floating-point control words.
+ * S9  Calls return negative errno values; errno is kept per tasklet.
+ * S10 Sanitizers are part of the contract: shadow bytes travel with slices.
+ *
+ * Why not otherwise: copying on a separate scheduler stack costs two
+ * switches instead of one; copying eagerly at each switch costs two copies
+ * where often none is needed; swapping page tables (mremap) costs a system
+ * call and a TLB flush, more than copying some hundred bytes.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "ctx/ctx.h"
+#include "ctx/slots.h"
+
+#define UNIT		16u	/* of a hole */
+#define HOLE_MIN	64u	/* smaller ones are not worth two copies */
+#define SCRIBBLE	UINT64_C(0xa5)
+
+/* What a wide load would stall on, since it was just pushed in 8s. */
+#define JUST_PUSHED	256u
+
+struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
+
+static struct tuck__eh no_cxx;		/* stays zero */
+static void (*on_return)(void);
+
+/* -- copying -- */
+
+/* A loop that no compiler turns into wide moves or a call of memcpy. */
+static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
+{
+	for (size_t i = 0; i < n; i += 8) {
+		uint64_t word;
+
+		__builtin_memcpy(&word, from + i, 8);
+		__asm__ volatile("" : "+r"(word));
+		__builtin_memcpy(to + i, &word, 8);
+	}
+}
+
+static inline void copy_out(char *slice, const char *stack, size_t n)
+{
+	size_t first = TUCK__ASAN || n <= JUST_PUSHED ? n : JUST_PUSHED;
+
+	copy_words(slice, stack, first);
+	if (n > first)
+		memcpy(slice + first, stack + first, n - first);
+}
+
+static inline void copy_in(char *stack, const char *slice, size_t n)
+{
+	if (TUCK__ASAN)
+		copy_words(stack, slice, n);
+	else
+		memcpy(stack, slice, n);
+}
+
+#if TUCK__ASAN
+static inline char *shadow_of(const void *p)
+{
+	size_t scale, offset;
+
+	__asan_get_shadow_mapping(&scale, &offset);
+	return (char *)(((uintptr_t)p >> scale) + offset);
+}
+#endif
+
+/* -- geometry of a slice -- */
+
+static inline size_t hole_bytes(const struct tuck__ctx *ctx)
+{
+	return (size_t)(ctx->hole_from - ctx->hole_to) * UNIT;
+}
+
+static inline char *hole_start(const struct tuck__ctx *ctx)
+{
+	return ctx->base - (size_t)ctx->hole_from * UNIT;
+}
+
+static inline char *hole_end(const struct tuck__ctx *ctx)
+{
+	return ctx->base - (size_t)ctx->hole_to * UNIT;
+}
+
+static inline size_t live_bytes(const struct tuck__ctx *ctx)
+{
+	return (size_t)(ctx->base - (char *)ctx->sp);
+}
+
+size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx)
+{
+	return ctx->tucked ? live_bytes(ctx) - hole_bytes(ctx) : 0;
+}
+
+static size_t block_bytes(const struct tuck__ctx *ctx)
+{
+	size_t shadow = TUCK__ASAN ? live_bytes(ctx) / 8 : 0;
+
+	return live_bytes(ctx) - hole_bytes(ctx) + shadow;
+}
+
+/* The place in the slice of a byte at p, which is not in the hole. */
+static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
+{
+	size_t at = (size_t)(p - (char *)ctx->sp);
+
+	return ctx->slice + at - (p < hole_end(ctx) ? 0 : hole_bytes(ctx));
+}
+
+/* -- tucking away and bringing back -- */
+
+int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	size_t need = block_bytes(ctx), room = 0;
+	uint32_t cls;
+	char *block;
+
+	if (ctx->slice)
+		room = tuck__slice_class_bytes(ctx->slice_class);
+	if (need <= room && room <= need + need / 4 + 128)
+		return 0;
+	block = tuck__slice_get(&c->slices, need, &cls);
+	if (!block)
+		return need <= room ? 0 : -ENOMEM;
+	tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
+	ctx->slice = block;
+	ctx->slice_class = cls;
+	return 0;
+}
+
+/* Move [from, to) of the stack, without the hole, out of it or into it. */
+static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
+{
+	char *start[2] = { from, from }, *end[2] = { to, from };
+
+	if (tuck__unlikely(hole_bytes(ctx))) {
+		end[0] = to < hole_start(ctx) ? to : hole_start(ctx);
+		start[1] = from > hole_end(ctx) ? from : hole_end(ctx);
+		end[1] = to;
+	}
+	for (int i = 0; i < 2; i++) {
+		if (start[i] >= end[i])
+			continue;
+		if (out)
+			copy_out(place_in_slice(ctx, start[i]), start[i],
+				 (size_t)(end[i] - start[i]));
+		else
+			copy_in(start[i], place_in_slice(ctx, start[i]),
+				(size_t)(end[i] - start[i]));
+	}
+}
+
+#if TUCK__ASAN
+static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
+				      char *to, bool out)
+{
+	char *kept = ctx->slice + live_bytes(ctx) - hole_bytes(ctx) +
+		     (from - (char *)ctx->sp) / 8;
+	char *shadow = shadow_of(from);
+
+	for (size_t i = 0; i < (size_t)(to - from) / 8; i++) {
+		if (out) {
+			kept[i] = shadow[i];
+			shadow[i] = 0;
+		} else {
+			shadow[i] = kept[i];
+		}
+	}
+}
+#else
+static inline void move_shadow(struct tuck__ctx *ctx, char *from, char *to,
+			       bool out)
+{
+	(void)ctx, (void)from, (void)to, (void)out;
+}
+#endif
+
+/* Frames that are left for good leave no poison behind. */
+static inline void clean(const void *from, const char *to)
+{
+#if TUCK__ASAN
+	__asan_unpoison_memory_region(from, (size_t)(to - (const char *)from));
+#else
+	(void)from, (void)to;
+#endif
+}
+
+/* Tuck away what lies below end. */
+static void tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end)
+{
+	char *from = (char *)ctx->sp + ctx->tucked;
+
+	if (from >= end)
+		return;
+	TUCK__ASSERT(ctx->slice &&
+		     block_bytes(ctx) <=
+			     tuck__slice_class_bytes(ctx->slice_class));
+	move(ctx, from, end, true);
+	move_shadow(ctx, from, end, true);
+	ctx->tucked = (uint32_t)(end - (char *)ctx->sp);
+	ctx->stack->traffic++;
+	c->copied_bytes += (size_t)(end - from);
+}
+
+static void bring_back(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	char *from = ctx->sp, *end = from + ctx->tucked;
+
+	move(ctx, from, end, false);
+	move_shadow(ctx, from, end, false);
+	c->copied_bytes += ctx->tucked;
+	ctx->tucked = 0;
+}
+
+/* Leave ctx the stack below its base. */
+static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	struct tuck__stack *s = ctx->stack;
+	struct tuck__ctx *x;
+
+	while ((x = s->top) != NULL && x != ctx) {
+		x->flags |= TUCK__CTX_ABSENT;
+		if (x->base > ctx->base) {
+			if ((char *)x->sp < ctx->base)
+				tuck(c, x, ctx->base);
+			break;
+		}
+		tuck(c, x, x->base);
+		s->top = x->above;
+	}
+}
+
+static void unchain(struct tuck__ctx *ctx)
+{
+	struct tuck__ctx **at = &ctx->stack->top;
+
+	while (*at && *at != ctx)
+		at = &(*at)->above;
+	if (*at)
+		*at = ctx->above;
+}
+
+#if TUCK__ASAN
+static void arrived(void)
+{
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+}
+#else
+#define arrived NULL
+#endif
+
+static uint16_t pages_of(const struct tuck__stack *s)
+{
+	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
+
+	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
+}
+
+/* Put ctx on top of its stack's chain, whole. */
+static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	if (!ctx->base) {
+		void (*fn)(void *) = ctx->fn;
+		void *arg = ctx->arg;
+
+		ctx->slice = NULL;
+		ctx->base = ctx->stack->base;
+		ctx->pages = pages_of(ctx->stack);
+		make_room(c, ctx);
+		ctx->sp = tuck__arch_prepare(ctx->base, arrived, fn, arg,
+					     on_return);
+	} else {
+		make_room(c, ctx);
+		if (ctx->tucked)
+			bring_back(c, ctx);
+	}
+	if (ctx->stack->top != ctx) {
+		ctx->above = ctx->stack->top;
+		ctx->stack->top = ctx;
+	}
+	ctx->flags &= (uint8_t)~TUCK__CTX_ABSENT;
+}
+
+/* -- switching -- */
+
+#if TUCK_TORMENT
+/* Nothing may depend on a stack staying put: take it away at once. */
+static tuck__no_asan void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	char *p = ctx->sp;
+
+	if (!ctx->stack->is_slot)
+		return;
+	tuck(c, ctx, ctx->base);
+	unchain(ctx);
+	ctx->flags |= TUCK__CTX_ABSENT;
+	for (; p < ctx->base; p += 8) {
+		uint64_t word = SCRIBBLE * 0x0101010101010101u;
+
+		__asm__ volatile("" : "+r"(word));
+		*(volatile uint64_t *)(void *)p = word;
+	}
+}
+
+static bool must_reserve(const struct tuck__ctx *ctx)
+{
+	return ctx->stack->is_slot;
+}
+#else
+static void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	(void)c, (void)ctx;
+}
+
+static bool must_reserve(const struct tuck__ctx *ctx)
+{
+	return ctx->flags & TUCK__CTX_SHARED;
+}
+#endif
+
+/* There is no memory to tuck from away: it runs on. */
+static struct tuck__landing stay(struct tuck__cache *c, struct tuck__ctx *from,
+				 struct tuck__ctx *to)
+{
+	if (!to->base && to->stack->is_slot)
+		tuck__slots_untake(c, to);
+	c->host->stay(from, to);
+	*c->err = from->err;
+	return (struct tuck__landing){ from->sp, -ENOMEM };
+}
+
+/*
+ * The middle of a slow switch. It runs below the bytes of both contexts, so
+ * it may move either.
+ */
+static struct tuck__landing exchange(void *cache, void *ctx)
+{
+	struct tuck__cache *c = cache;
+	struct tuck__ctx *to = ctx, *from = c->leaving;
+	uint64_t copied = c->copied_bytes;
+
+	if (!from)
+		clean(c->dead_sp, c->dead_stack->base);
+	else if (must_reserve(from)) {
+		if (tuck__ctx_reserve(c, from) < 0)
+			return stay(c, from, to);
+		torment(c, from);
+	}
+	if (to->flags & TUCK__CTX_ABSENT)
+		make_resident(c, to);
+	c->copied_switches += c->copied_bytes != copied;
+	return (struct tuck__landing){ to->sp, 0 };
+}
+
+static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
+{
+	return to->base && to->stack == from ? to->sp : (void *)UINTPTR_MAX;
+}
+
+/* A signal handler on its alternate stack must not switch (rule S7). */
+static void check_place(const struct tuck__ctx *from)
+{
+	uintptr_t sp = tuck__arch_sp();
+
+	if (sp < (uintptr_t)from->stack->limit || sp > (uintptr_t)from->base)
+		tuck__fatal("a switch on a stack that is not the tasklet's "
+			    "own: inside a signal handler?");
+}
+
+/* C++ keeps what is being caught per thread: it travels in this frame. */
+static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
+					      struct tuck__ctx *from,
+					      struct tuck__ctx *to)
+{
+	struct tuck__eh eh = *c->eh;
+	int r;
+
+	*c->eh = no_cxx;
+	r = tuck__ctx_switch_slow(c, from, to);
+	*c->eh = eh;
+	return r;
+}
+
+#if TUCK__ASAN
+static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
+{
+	__sanitizer_start_switch_fiber(from ? &from->asan_fake : NULL,
+				       to->limit,
+				       (size_t)(to->base - to->limit));
+}
+#endif
+
+static inline void have_stack(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	if (tuck__unlikely(!ctx->stack))
+		ctx->stack = tuck__slots_take(c, ctx);
+}
+
+int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
+			  struct tuck__ctx *to)
+{
+	if (tuck__unlikely(c->eh->caught || c->eh->uncaught))
+		return switch_inside_catch(c, from, to);
+	check_place(from);
+	have_stack(c, to);
+	c->leaving = from;
+	from->err = *c->err;
+	*c->err = to->err;
+#if TUCK__ASAN
+	depart(from, to->stack);
+	int r = tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
+				      exchange, c, to);
+	__sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
+	return r;
+#else
+	return tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
+				     exchange, c, to);
+#endif
+}
+
+void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
+		     struct tuck__ctx *to)
+{
+	*c->eh = no_cxx;
+	have_stack(c, to);
+	c->leaving = NULL;
+	c->dead_stack = from_stack;
+	*c->err = to->err;
+#if TUCK__ASAN
+	depart(NULL, to->stack);
+#endif
+	tuck__arch_switch_via(&c->dead_sp, low_end(from_stack, to), exchange, c,
+			      to);
+	__builtin_unreachable();
+}
+
+/* -- looking into a suspended context -- */
+
+/* How many bytes from p on lie in one piece, and where, of at most n. */
+static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
+		    char **ret_at)
+{
+	const char *sp = ctx->sp, *end = sp + ctx->tucked;
+
+	*ret_at = (char *)(uintptr_t)p;
+	if (ctx->tucked && p >= sp && p < end) {
+		if (hole_bytes(ctx) && p < hole_start(ctx))
+			end = hole_start(ctx);
+		else if (hole_bytes(ctx) && p < hole_end(ctx))
+			return (size_t)(hole_end(ctx) - p) < n ?
+				       (size_t)(hole_end(ctx) - p) :
+				       n;
+		*ret_at = place_in_slice(ctx, p);
+		return (size_t)(end - p) < n ? (size_t)(end - p) : n;
+	}
+	if (ctx->tucked && p < sp && n > (size_t)(sp - p))
+		return (size_t)(sp - p);
+	return n;
+}
+
+char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p)
+{
+	char *at;
+
+	piece(ctx, p, 1, &at);
+	return at;
+}
+
+void tuck__ctx_read(const struct tuck__ctx *ctx, void *to, const void *from,
+		    size_t n)
+{
+	for (size_t done = 0, k; done < n; done += k) {
+		char *at;
+
+		k = piece(ctx, (const char *)from + done, n - done, &at);
+		memcpy((char *)to + done, at, k);
+	}
+}
+
+void tuck__ctx_write(const struct tuck__ctx *ctx, void *to, const void *from,
+		     size_t n)
+{
+	for (size_t done = 0, k; done < n; done += k) {
+		char *at;
+
+		k = piece(ctx, (char *)to + done, n - done, &at);
+		memcpy(at, (const char *)from + done, k);
+	}
+}
+
+void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
+{
+	uintptr_t base = (uintptr_t)ctx->base, at = (uintptr_t)p;
+	uintptr_t from, to;
+
+	if (n < HOLE_MIN || at < tuck__arch_sp() || at >= base ||
+	    n > base - at || base - at >= 65535 * (uintptr_t)UNIT)
+		return;
+	from = (base - at) / UNIT;
+	to = (base - at - n + UNIT - 1) / UNIT;
+	if (from > to) {
+		ctx->hole_from = (uint16_t)from;
+		ctx->hole_to = (uint16_t)to;
+	}
+}
+
+bool tuck__ctx_in_guard(const struct tuck__ctx *ctx, const void *p)
+{
+	const struct tuck__stack *s = ctx->stack;
+	uintptr_t at = (uintptr_t)p, limit;
+
+	if (!s || !s->guard)
+		return false;
+	limit = (uintptr_t)s->limit;
+	return at < limit && at >= limit - s->guard;
+}
+
+/* -- life -- */
+
+static void find_native_stack(struct tuck__stack *s)
+{
+	pthread_attr_t attr;
+	void *limit;
+	size_t bytes;
+
+	s->limit = NULL;
+	s->base = (char *)UINTPTR_MAX;
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	if (pthread_attr_getstack(&attr, &limit, &bytes) == 0) {
+		s->limit = limit;
+		s->base = (char *)limit + bytes;
+	}
+	pthread_attr_destroy(&attr);
+}
+
+int tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
+		     const struct tuck_config *config)
+{
+	const size_t page = 4096;
+
+	*c = (struct tuck__cache){
+		.err = &errno,
+		.eh = __cxa_get_globals ? __cxa_get_globals() : &no_cxx,
+		.host = host,
+		.slot_bytes = (config->slot_bytes + page - 1) & -page,
+		.guard_bytes = (config->guard_bytes + page - 1) & -page,
+		.slots_max = (uint32_t)config->stack_slots,
+		.dice = (uint32_t)config->seed,
+	};
+	find_native_stack(&c->native);
+	return 0;
+}
+
+void tuck__cache_fini(struct tuck__cache *c)
+{
+	tuck__stack_free(c->doomed);
+	c->doomed = NULL;
+	tuck__slots_fini(c);
+	tuck__slice_pool_fini(&c->slices);
+}
+
+void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	*ctx = (struct tuck__ctx){
+		.base = c->native.base,
+		.stack = &c->native,
+		.pages = 65535,
+	};
+	c->native.top = ctx;
+	c->native.users++;
+}
+
+static void init(struct tuck__ctx *ctx, struct tuck__stack *stack,
+		 void (*fn)(void *), void *arg)
+{
+	*ctx = (struct tuck__ctx){
+		.fn = fn,
+		.arg = arg,
+		.flags = TUCK__CTX_ABSENT,
+		.stack = stack,
+	};
+}
+
+int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
+		    struct tuck__ctx *running, void (*fn)(void *), void *arg)
+{
+	if (tuck__slots_promise(c, running) < 0)
+		return -ENOMEM;
+	init(ctx, NULL, fn, arg);
+	return 0;
+}
+
+int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
+			size_t stack_bytes, void (*fn)(void *), void *arg)
+{
+	struct tuck__stack *s = tuck__stack_new(c, stack_bytes);
+
+	if (!s)
+		return -ENOMEM;
+	init(ctx, s, fn, arg);
+	return 0;
+}
+
+void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	struct tuck__stack *s = ctx->stack;
+
+	if (!s) {
+		tuck__slots_release(c);
+		return;
+	}
+	if (ctx->base) {
+		clean((char *)ctx->sp + ctx->tucked, ctx->base);
+		unchain(ctx);
+		tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
+		ctx->slice = NULL;
+	}
+	if (s->is_slot) {
+		tuck__slots_leave(c, s);
+	} else if (s != &c->native) {
+		tuck__stack_free(c->doomed);
+		c->doomed = s;
+	}
+}
+
+void tuck__ctx_on_return(void (*after)(void))
+{
+	on_return = after;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contexts on shared stacks: the layer's contract for those above it.
+ * ctx.c tells how it works and states the rules S1 to S10.
+ */
+#ifndef TUCK__CTX_H
+#define TUCK__CTX_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <tuck/base.h>
+
+#include "arch.h"
+#include "base/check.h"
+#include "ctx/annotate.h"
+#include "ctx/slice.h"
+
+enum {
+	TUCK__CTX_ABSENT = 1,	/* not on top of its stack's chain */
+	TUCK__CTX_SHARED = 2,	/* others live on its stack: reserve */
+};
+
+/*
+ * A suspended flow of control. Fields of a switch between residents come
+ * first; the task layer puts 24 bytes before them to fill a cache line.
+ */
+struct tuck__ctx {
+	union {
+		void *sp;		/* while suspended */
+		void (*fn)(void *);	/* before it starts */
+	};
+	uint8_t flags;
+	uint8_t unused;
+	uint16_t pages;			/* of stack below base; 65535: any */
+	int32_t err;			/* errno while suspended */
+	char *base;			/* its bytes are [sp, base) */
+	struct tuck__stack *stack;	/* NULL before it starts */
+	union {
+		char *slice;		/* block for its bytes, or NULL */
+		void *arg;		/* before it starts */
+	};
+	struct tuck__ctx *above;	/* next in the chain: larger base */
+	uint32_t tucked;		/* bytes from sp up that lie in slice */
+	uint32_t slice_class;
+	uint16_t hole_from, hole_to;	/* below base, in units of 16 bytes */
+	uint32_t note;			/* the owner's, not used here */
+	TUCK__CTX_ANNOTATION
+};
+
+/* A stretch of memory that contexts run on, from base downwards. */
+struct tuck__stack {
+	char *limit, *base;
+	struct tuck__ctx *top;	/* chain of those with bytes here, */
+				/* smallest base first */
+	uint32_t users;		/* contexts that have their addresses here */
+	uint32_t place;		/* in cache.open, from 1; 0: not open */
+	uint32_t traffic;	/* how often a slice moved, fading */
+	uint32_t is_slot;
+	size_t guard;		/* bytes below limit that fault */
+	struct tuck__stack *next_vacant;
+};
+
+/*
+ * What the owner of the contexts does for this layer: the host hook.
+ * - stay: from could not be tucked away for want of memory, so it runs on
+ *   instead of to, with -ENOMEM.
+ */
+struct tuck__host {
+	void (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
+};
+
+/* One OS thread's stacks and slices: a cache of stacks. */
+struct tuck__cache {
+	int *err;			/* the thread's errno */
+	struct tuck__eh *eh;		/* its C++ exception globals */
+	const struct tuck__host *host;
+	struct tuck__ctx *leaving;	/* in a slow switch: who leaves */
+	void *dead_sp;			/* of the context that ended last */
+	struct tuck__stack *dead_stack;	/* where it ran */
+	struct tuck__stack *doomed;	/* not a slot, and its user ended */
+	struct tuck__stack native;	/* the thread's own stack */
+
+	char *region;			/* of all slots; NULL: none yet */
+	size_t region_bytes;
+	size_t slot_bytes, guard_bytes;
+	struct tuck__stack *slots;
+	uint32_t slots_made, slots_max;
+	uint32_t vacant;		/* slots nobody lives on */
+	uint32_t promised;		/* admitted contexts without a stack */
+	struct tuck__stack *vacant_list;
+	uint32_t *open;			/* slots that take further users */
+	uint32_t open_n;
+	uint32_t hand, dice;
+	struct tuck__slice_pool slices;
+
+	uint64_t copied_switches, copied_bytes;
+};
+
+/* C++ keeps these per thread: Itanium ABI, section 2.2.2. */
+struct tuck__eh {
+	void *caught;
+	unsigned int uncaught;
+};
+
+int tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
+		     const struct tuck_config *config);
+void tuck__cache_fini(struct tuck__cache *c);
+
+/* The flow that runs now, on the thread's own stack. */
+void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+/*
+ * A context that will run fn(arg), then after(), on a slot. Admitting it may
+ * fail with -ENOMEM; starting it cannot, because whoever has to make room
+ * then has a block reserved. running is the context that runs now.
+ */
+int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
+		    struct tuck__ctx *running, void (*fn)(void *), void *arg);
+
+/* The same on a stack of its own. */
+int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
+			size_t stack_bytes, void (*fn)(void *), void *arg);
+
+/* Give back all that a context holds; it must not be running. */
+void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+/* What every context calls when its fn has returned. */
+void tuck__ctx_on_return(void (*after)(void));
+
+/* Where the byte at address p of its stack lies now (rule S1). */
+char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p);
+
+/* Copy from or to memory as a suspended context would see it. */
+void tuck__ctx_read(const struct tuck__ctx *ctx, void *to, const void *from,
+		    size_t n);
+void tuck__ctx_write(const struct tuck__ctx *ctx, void *to, const void *from,
+		     size_t n);
+
+/*
+ * Declare that nobody needs the contents of [p, p + n) until the context
+ * runs again: its slice leaves them out. Ends with tuck__ctx_unhole().
+ */
+void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n);
+
+static inline void tuck__ctx_unhole(struct tuck__ctx *ctx)
+{
+	ctx->hole_from = ctx->hole_to = 0;
+}
+
+static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
+{
+	return ctx->base != NULL;
+}
+
+/* Bytes of stack that a tucked context's slice holds. */
+size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx);
+
+/* The slot or stack of ctx whose guard holds address p. */
+bool tuck__ctx_in_guard(const struct tuck__ctx *ctx, const void *p);
+
+int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
+			  struct tuck__ctx *to);
+
+/*
+ * Suspend from and run to. Returns 0 when from runs again, or -ENOMEM at
+ * once if it had to be tucked and could not: then host->stay() was called.
+ */
+static inline int tuck__ctx_switch(struct tuck__cache *c,
+				   struct tuck__ctx *from, struct tuck__ctx *to)
+{
+#if TUCK__CTX_PLAIN
+	uintptr_t deep = ((uintptr_t)from->base - tuck__arch_sp()) >> 12;
+
+	if (tuck__likely(!((from->flags & TUCK__CTX_SHARED) |
+			   (to->flags & TUCK__CTX_ABSENT)) &&
+			 deep < from->pages && !c->eh->caught &&
+			 !c->eh->uncaught)) {
+		from->err = *c->err;
+		*c->err = to->err;
+		return tuck__arch_switch(&from->sp, to->sp);
+	}
+#endif
+	return tuck__ctx_switch_slow(c, from, to);
+}
+
+/* Run to and never come back to from, which was retired. */
+tuck__noreturn void tuck__ctx_leave(struct tuck__cache *c,
+				    struct tuck__stack *from_stack,
+				    struct tuck__ctx *to);
+
+#endif

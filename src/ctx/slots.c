@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slots: the stacks of a proc, reserved in one mapping, each with a guard
+ * below it. A context gets its slot when it first runs and keeps it for
+ * life, since its addresses are in it.
+ *
+ * A slot is *vacant* (nobody lives on it), *private* (one context does, and
+ * is never tucked) or *open* (any number may; each reserves a block before
+ * it is suspended, so that it can always be tucked).
+ *
+ * Invariants:
+ * 1. While more contexts are promised a stack than slots are vacant, at
+ *    least one slot is open: so starting a context cannot fail.
+ * 2. Every suspended context that lives on an open slot has a block that
+ *    holds it. So nothing on the way of a switch allocates.
+ * 3. Guards belong to slots: their number does not grow with contexts.
+ *
+ * Why not otherwise: opening a slot when a start needs it would have to
+ * allocate a block for its suspended resident at a place where nobody can be
+ * told that there is no memory; a prototype crashed in each of 46 injected
+ * failures. A guard per context takes two memory maps each, of which Linux
+ * grants 65,530 to a process.
+ */
+#include <errno.h>
+#include <stdint.h>
+
+#include "base/mem.h"
+#include "ctx/slots.h"
+
+#define PAGE	((size_t)4096)
+#define PAD	((size_t)512)	/* above each base: unwinders look there */
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + PAGE - 1) & ~(PAGE - 1);
+}
+
+static int reserve_region(struct tuck__cache *c)
+{
+	size_t each = c->slot_bytes + c->guard_bytes;
+
+	c->slots = tuck__alloc(c->slots_max * sizeof(c->slots[0]));
+	c->open = tuck__alloc(c->slots_max * sizeof(c->open[0]));
+	if (c->slots && c->open) {
+		c->region_bytes = each * c->slots_max + c->guard_bytes;
+		c->region = tuck__map_reserve(c->region_bytes);
+	}
+	if (c->region)
+		return 0;
+	tuck__free(c->slots);
+	tuck__free(c->open);
+	c->slots = NULL;
+	c->open = NULL;
+	return -ENOMEM;
+}
+
+/*
+ * Bases are staggered over the sets of the first-level cache; without that,
+ * the live ends of all stacks compete for the same few lines.
+ */
+static size_t stagger(uint32_t i)
+{
+	return PAD + (size_t)i * 320 % (PAGE - PAD);
+}
+
+static void vacate(struct tuck__cache *c, struct tuck__stack *s)
+{
+	s->next_vacant = c->vacant_list;
+	c->vacant_list = s;
+	c->vacant++;
+}
+
+static struct tuck__stack *take_vacant(struct tuck__cache *c)
+{
+	struct tuck__stack *s = c->vacant_list;
+
+	c->vacant_list = s->next_vacant;
+	c->vacant--;
+	return s;
+}
+
+static int make_slot(struct tuck__cache *c)
+{
+	uint32_t i = c->slots_made;
+	struct tuck__stack *s;
+	char *limit;
+
+	if (i == c->slots_max || (!c->region && reserve_region(c) < 0))
+		return -ENOMEM;
+	limit = c->region + c->guard_bytes +
+		i * (c->slot_bytes + c->guard_bytes);
+	if (tuck__map_commit(limit, c->slot_bytes) < 0)
+		return -ENOMEM;
+	s = &c->slots[i];
+	s->limit = limit;
+	s->base = limit + c->slot_bytes - stagger(i) / 64 * 64;
+	s->guard = c->guard_bytes;
+	s->is_slot = 1;
+	c->slots_made++;
+	vacate(c, s);
+	return 0;
+}
+
+static void open_slot(struct tuck__cache *c, struct tuck__stack *s)
+{
+	c->open[c->open_n++] = (uint32_t)(s - c->slots);
+	s->place = c->open_n;
+}
+
+static void close_slot(struct tuck__cache *c, struct tuck__stack *s)
+{
+	uint32_t last = c->open[--c->open_n];
+
+	c->open[s->place - 1] = last;
+	c->slots[last].place = s->place;
+	s->place = 0;
+}
+
+/* The sole user of a private slot must be ready to be tucked from now on. */
+static int open_private(struct tuck__cache *c, struct tuck__stack *s,
+			struct tuck__ctx *running)
+{
+	struct tuck__ctx *user = s->top;
+
+	if (user != running && tuck__ctx_reserve(c, user) < 0)
+		return -ENOMEM;
+	user->flags |= TUCK__CTX_SHARED;
+	open_slot(c, s);
+	return 0;
+}
+
+/* Open one more slot, if there is one that is not open yet. */
+static int open_another(struct tuck__cache *c, struct tuck__ctx *running)
+{
+	if (c->open_n == c->slots_made)
+		return c->open_n ? 0 : -ENOMEM;
+	if (c->vacant) {
+		open_slot(c, take_vacant(c));
+		return 0;
+	}
+	while (c->slots[c->hand %= c->slots_made].place)
+		c->hand++;
+	return open_private(c, &c->slots[c->hand], running);
+}
+
+int tuck__slots_promise(struct tuck__cache *c, struct tuck__ctx *running)
+{
+	if (c->promised >= c->vacant && make_slot(c) < 0 &&
+	    open_another(c, running) < 0)
+		return -ENOMEM;
+	c->promised++;
+	return 0;
+}
+
+void tuck__slots_release(struct tuck__cache *c)
+{
+	c->promised--;
+}
+
+static uint32_t dice(struct tuck__cache *c)
+{
+	c->dice = c->dice * 1664525 + 1013904223;	/* Knuth's LCG */
+	return c->dice >> 8;
+}
+
+static bool calmer(const struct tuck__stack *a, const struct tuck__stack *b)
+{
+	return a->users != b->users ? a->users < b->users :
+				      a->traffic < b->traffic;
+}
+
+/*
+ * Of two open slots the one with fewer users or less copying: the power of
+ * two choices (Mitzenmacher, 1996) keeps them even without a search.
+ */
+static struct tuck__stack *pick_open(struct tuck__cache *c)
+{
+	struct tuck__stack *a, *b;
+
+	a = &c->slots[c->open[c->hand++ % c->open_n]];
+	b = &c->slots[c->open[dice(c) % c->open_n]];
+	a->traffic -= a->traffic / 8;
+	return calmer(b, a) ? b : a;
+}
+
+struct tuck__stack *tuck__slots_take(struct tuck__cache *c,
+				     struct tuck__ctx *ctx)
+{
+	struct tuck__stack *s;
+
+	c->promised--;
+	if (c->vacant) {
+		s = take_vacant(c);
+	} else {
+		TUCK__ASSERT(c->open_n > 0);
+		s = pick_open(c);
+		if (s->users == 0 && c->promised == 0)
+			close_slot(c, s);
+	}
+	if (s->place)
+		ctx->flags |= TUCK__CTX_SHARED;
+	s->users++;
+	return s;
+}
+
+void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s)
+{
+	if (--s->users > 0)
+		return;
+	if (s->place && c->promised > c->vacant)
+		return;		/* invariant 1 may need it open */
+	if (s->place)
+		close_slot(c, s);
+	vacate(c, s);
+}
+
+void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	c->promised++;
+	tuck__slots_leave(c, ctx->stack);
+	ctx->stack = NULL;
+	ctx->flags &= (uint8_t)~TUCK__CTX_SHARED;
+}
+
+struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
+{
+	struct tuck__stack *s = tuck__alloc(sizeof(*s));
+	char *p = NULL;
+
+	bytes = whole_pages(bytes + PAD);
+	if (s)
+		p = tuck__map_reserve(c->guard_bytes + bytes);
+	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
+		tuck__unmap(p, c->guard_bytes + bytes);
+		tuck__free(s);
+		return NULL;
+	}
+	s->limit = p + c->guard_bytes;
+	s->base = s->limit + bytes - PAD;
+	s->guard = c->guard_bytes;
+	s->users = 1;
+	return s;
+}
+
+void tuck__stack_free(struct tuck__stack *s)
+{
+	char *start;
+
+	if (!s)
+		return;
+	start = s->limit - s->guard;
+	tuck__unmap(start, (size_t)(s->base + PAD - start));
+	tuck__free(s);
+}
+
+void tuck__slots_fini(struct tuck__cache *c)
+{
+	tuck__unmap(c->region, c->region_bytes);
+	tuck__free(c->slots);
+	tuck__free(c->open);
+	c->region = NULL;
+	c->slots = NULL;
+	c->open = NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Where contexts get their stacks from. */
+#ifndef TUCK__SLOTS_H
+#define TUCK__SLOTS_H
+
+#include "ctx/ctx.h"
+
+/*
+ * Make sure that one more context can start later without asking the system
+ * for anything: 0 or -ENOMEM. running is the context that runs now.
+ */
+int tuck__slots_promise(struct tuck__cache *c, struct tuck__ctx *running);
+
+/* Take a promise back, for a context that will not start. */
+void tuck__slots_release(struct tuck__cache *c);
+
+/* Keep a promise: the slot that ctx lives on from now on. */
+struct tuck__stack *tuck__slots_take(struct tuck__cache *c,
+				     struct tuck__ctx *ctx);
+
+/* Undo that for one that has not started after all. */
+void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+/* A context has left its slot for good. */
+void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s);
+
+struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes);
+void tuck__stack_free(struct tuck__stack *s);
+
+void tuck__slots_fini(struct tuck__cache *c);
+
+/* In ctx.c: have a block that holds all of ctx; 0 or -ENOMEM. */
+int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+#endif
