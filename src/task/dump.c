@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is there and what each waits on, as text. */
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "task/task.h"
+
+/* What blocks whom. */
+static const char *const words[TUCK__WHYS] = {
+	[TUCK__WHY_NONE] = "nothing",
+	[TUCK__WHY_PAUSED] = "its start",
+	[TUCK__WHY_SLEEP] = "a time",
+	[TUCK__WHY_BLOCK] = "an unblock",
+	[TUCK__WHY_JOIN] = "the end of a tasklet",
+	[TUCK__WHY_SEND] = "a receiver",
+	[TUCK__WHY_RECV] = "a sender",
+	[TUCK__WHY_SELECT] = "several channels",
+	[TUCK__WHY_READ] = "input",
+	[TUCK__WHY_WRITE] = "room for output",
+	[TUCK__WHY_FD_ROOM] = "a free descriptor",
+	[TUCK__WHY_PROC] = "the end of a proc",
+	[TUCK__WHY_END] = "the end of all others",
+};
+
+static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
+{
+	switch ((enum tuck__why)t->w.why) {
+	case TUCK__WHY_JOIN:
+		return snprintf(text, n, " %lld", (long long)tuck__id(t->what));
+	case TUCK__WHY_SEND:
+	case TUCK__WHY_RECV:
+		return snprintf(text, n, " on channel %p", t->what);
+	case TUCK__WHY_SELECT:
+		return snprintf(text, n, " (%u)",
+				((struct tuck__select *)t->what)->n);
+	case TUCK__WHY_READ:
+	case TUCK__WHY_WRITE:
+		return snprintf(text, n, " on descriptor %d",
+				(int)(intptr_t)t->what);
+	case TUCK__WHY_PROC:
+		return snprintf(text, n, " %d", (int)(intptr_t)t->what);
+	default: text[0] = 0; return 0;
+	}
+}
+
+static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
+		    int fd)
+{
+	const char *name = t->extra ? t->extra->name : "";
+	char line[256], what[64];
+	int n;
+
+	if (t == s->main)
+		name = "main";
+	n = snprintf(line, sizeof(line), "  tasklet %lld \"%s\" ",
+		     (long long)tuck__id(t), name);
+	if (t->w.state == TUCK__WAITING) {
+		format_what(t, what, sizeof(what));
+		n += snprintf(line + n, sizeof(line) - (size_t)n,
+			      "waits for %s%s since %.3f s\n", words[t->w.why],
+			      what, (s->now_ms - t->ctx.note) / 1000.0);
+	} else {
+		n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n",
+			      t == s->current ? "runs" : "is ready");
+	}
+	return write(fd, line, (size_t)n) < 0 ? -errno : 0;
+}
+
+int tuck__dump(struct tuck__sched *s, int fd)
+{
+	uint32_t n = atomic_load(&s->table.n);
+	char line[96];
+	int r;
+
+	r = snprintf(line, sizeof(line), "tuck: proc %u, %llu tasklets\n",
+		     s->number, (unsigned long long)s->alive);
+	if (write(fd, line, (size_t)r) < 0)
+		return -errno;
+	for (uint32_t i = 0; i < n; i++) {
+		const struct tuck__tasklet *t = tuck__table_at(s, i);
+
+		if (!atomic_load(&t->id))
+			continue;
+		r = dump_one(s, t, fd);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What procs know of one another: a registry of schedulers, posts to
+ * tasklets of other procs, and whether everybody waits for ever.
+ *
+ * A post sets a flag in the tasklet's id word. Whoever sets the first flag
+ * pushes the tasklet on its proc's inbox, a lock-free stack with one reader.
+ * Nothing is allocated, so a post cannot fail on a live tasklet.
+ *
+ * Invariants:
+ * 1. A tasklet is in an inbox, or about to be pushed, exactly while its id
+ *    word carries a flag; it does not end before that is over.
+ * 2. A reader announces that it sleeps and then looks into its inbox once
+ *    more; a poster pushes and then looks whether the reader sleeps; both in
+ *    sequential consistency. With acquire and release alone both may miss
+ *    each other (Dekker's problem).
+ * 3. Scheds are never freed, only used again, so a poster may touch one that
+ *    has just ended; what it must not touch, the idle hook's resources, is
+ *    under the sched's kick_lock.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "task/task.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
+static uint32_t in_use, stuck, limit = TUCK__SCHEDS_MAX;
+
+_Atomic(void (*)(void)) tuck__deadlock_fn;
+
+/* -- registry -- */
+
+struct tuck__sched *tuck__registry_at(uint32_t number)
+{
+	if (number >= TUCK__SCHEDS_MAX)
+		return NULL;
+	return atomic_load_explicit(&scheds[number], memory_order_acquire);
+}
+
+static int add(struct tuck__sched **ret_sched)
+{
+	for (uint32_t i = 0; i < limit; i++) {
+		struct tuck__sched *s = scheds[i];
+
+		if (s && s->in_use)
+			continue;
+		if (!s) {
+			s = tuck__map(sizeof(*s));
+			if (!s)
+				return -ENOMEM;
+			s->number = i;
+			pthread_mutex_init(&s->kick_lock, NULL);
+			scheds[i] = s;
+		}
+		s->in_use = true;
+		in_use++;
+		*ret_sched = s;
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+int tuck__registry_add(struct tuck__sched **ret_sched)
+{
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = add(ret_sched);
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
+void tuck__registry_remove(struct tuck__sched *s)
+{
+	pthread_mutex_lock(&lock);
+	s->in_use = false;
+	in_use--;
+	pthread_mutex_unlock(&lock);
+}
+
+void tuck__registry_limit(uint32_t n)
+{
+	pthread_mutex_lock(&lock);
+	if (n < limit)
+		limit = n;
+	pthread_mutex_unlock(&lock);
+}
+
+/* -- posts -- */
+
+static void kick(struct tuck__sched *s)
+{
+	pthread_mutex_lock(&s->kick_lock);
+	if (s->idle)
+		s->idle->kick(s->idle_arg);
+	pthread_mutex_unlock(&s->kick_lock);
+}
+
+static void push(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__tasklet *head = atomic_load(&s->inbox);
+
+	do
+		t->inbox_next = head;
+	while (!atomic_compare_exchange_weak(&s->inbox, &head, t));
+	if (atomic_exchange(&s->sleeping, 0))
+		kick(s);
+}
+
+int tuck__post(tuck_id id, int64_t flag)
+{
+	struct tuck__sched *s;
+	struct tuck__tasklet *t = tuck__find(id, &s);
+	int64_t word;
+
+	if (!t)
+		return -ESRCH;
+	word = atomic_load(&t->id);
+	do {
+		if ((word & TUCK__ID_MASK) != id)
+			return -ESRCH;
+		if (word & flag)
+			return 0;
+	} while (!atomic_compare_exchange_weak(&t->id, &word, word | flag));
+	if (word == id)
+		push(s, t);
+	return 0;
+}
+
+static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	tuck_id id = tuck__id(t);
+	int64_t word = atomic_exchange(&t->id, id);
+
+	if (word & TUCK__ID_UNBLOCK)
+		tuck__unblock(s, t);
+	if ((word & TUCK__ID_POKE) && t->w.state == TUCK__WAITING &&
+	    t->w.why == TUCK__WHY_PROC)
+		tuck__wake(s, t, 0);
+}
+
+void tuck__inbox_drain(struct tuck__sched *s)
+{
+	struct tuck__tasklet *t, *next, *oldest = NULL;
+
+	if (tuck__likely(
+		    !atomic_load_explicit(&s->inbox, memory_order_relaxed)))
+		return;
+	for (t = atomic_exchange(&s->inbox, NULL); t; t = next) {
+		next = t->inbox_next;
+		t->inbox_next = oldest;
+		oldest = t;
+	}
+	for (t = oldest; t; t = next) {
+		next = t->inbox_next;
+		deliver(s, t);
+	}
+}
+
+/* -- everybody waits for ever -- */
+
+/* OS threads of the process, or 0 where /proc does not tell. */
+static long thread_count(void)
+{
+	char text[512], *p;
+	ssize_t n;
+	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	p = strrchr(text, ')');		/* then: state, 16 numbers, threads */
+	for (int i = 0; p && i < 18; i++)
+		p = strchr(p + 1, ' ');
+	return p ? atol(p) : 0;
+}
+
+/* Nobody can wake anybody: no post is under way, no stranger is there. */
+static bool hopeless(void)
+{
+	if (stuck < in_use || thread_count() > (long)in_use)
+		return false;
+	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
+		if (scheds[i] && scheds[i]->in_use &&
+		    atomic_load(&scheds[i]->inbox))
+			return false;
+	return true;
+}
+
+bool tuck__stuck(struct tuck__sched *s)
+{
+	void (*fn)(void) = atomic_load(&tuck__deadlock_fn);
+	bool end;
+
+	pthread_mutex_lock(&lock);
+	s->stuck = true;
+	stuck++;
+	end = hopeless() && s->main->w.state == TUCK__WAITING;
+	if (end) {
+		s->stuck = false;
+		stuck--;
+	}
+	pthread_mutex_unlock(&lock);
+	if (!end)
+		return false;
+	if (fn)
+		fn();
+	else
+		tuck__dump(s, STDERR_FILENO);
+	tuck__wake(s, s->main, -EDEADLK);
+	return true;
+}
+
+void tuck__unstuck(struct tuck__sched *s)
+{
+	if (!s->stuck)		/* only its own thread sets it */
+		return;
+	pthread_mutex_lock(&lock);
+	s->stuck = false;
+	stuck--;
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The scheduler of a proc: a FIFO ring of ready tasklets, timers, an inbox
+ * and an idle hook. There is no scheduler context: whoever stops picks the
+ * next and switches straight to it, and who finds nobody ready waits in the
+ * idle hook on its own stack. docs/scheduling.md tells the order.
+ *
+ * Invariants:
+ * 1. Of a proc's tasklets one is current and in no queue; each other is in
+ *    the ready ring, or waits, in at most one queue (a select: one per case)
+ *    and with at most one timer.
+ * 2. Every LOOK_EVERY switches inbox, timers and poller are looked at, and
+ *    a hand-over is a mere wake: so tasklets that keep each other busy do
+ *    not starve the rest.
+ *
+ * Why not otherwise: a scheduler context costs a second switch for each
+ * hand-over. Work stealing is out: a started tasklet cannot leave its
+ * thread (rule S4).
+ */
+#include <errno.h>
+#include <time.h>
+
+#include "base/config.h"
+#include "task/task.h"
+
+#define LOOK_EVERY	128
+
+/* A proc that waits for ever asks now and then whether that is a deadlock. */
+#define RECHECK_MIN	TUCK_MS(100)
+#define RECHECK_MAX	TUCK_SEC(60)
+
+__thread struct tuck__sched *tuck__tls
+	__attribute__((__tls_model__("initial-exec")));
+static __thread int make_error;
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_ends;
+
+/* -- idle without a poller -- */
+
+static void idle_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
+{
+	struct timespec t = { deadline / TUCK_SEC(1), deadline % TUCK_SEC(1) };
+
+	(void)arg;
+	if (deadline == TUCK_NOWAIT)
+		return;
+	pthread_mutex_lock(&s->kick_lock);
+	while (!s->kick_pending)
+		if (deadline == TUCK_FOREVER)
+			pthread_cond_wait(&s->kicked, &s->kick_lock);
+		else if (pthread_cond_timedwait(&s->kicked, &s->kick_lock,
+						&t) == ETIMEDOUT)
+			break;
+	s->kick_pending = false;
+	pthread_mutex_unlock(&s->kick_lock);
+}
+
+static bool idle_busy(void *arg)
+{
+	(void)arg;
+	return false;
+}
+
+static void idle_kick(void *arg)	/* kick_lock is held */
+{
+	struct tuck__sched *s = arg;
+
+	s->kick_pending = true;
+	pthread_cond_signal(&s->kicked);
+}
+
+static const struct tuck__idle no_poller = { idle_wait, idle_busy, idle_kick };
+
+void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
+			  void *arg)
+{
+	pthread_mutex_lock(&s->kick_lock);
+	s->idle = idle;
+	s->idle_arg = arg;
+	pthread_mutex_unlock(&s->kick_lock);
+}
+
+/* -- who runs next -- */
+
+static void fire_timers(struct tuck__sched *s)
+{
+	tuck_ns now;
+
+	if (tuck__heap_next(&s->timers) == TUCK_FOREVER)
+		return;
+	now = tuck_now();
+	s->now_ms = (uint32_t)(now / TUCK_MS(1));
+	while (tuck__heap_next(&s->timers) <= now) {
+		struct tuck__waiter *w = tuck__container(
+			tuck__heap_first(&s->timers), struct tuck__waiter,
+			timer);
+
+		tuck__wake(s, tuck__tasklet_of(&w->link), -ETIMEDOUT);
+	}
+}
+
+void tuck__look(struct tuck__sched *s)
+{
+	s->until_look = LOOK_EVERY;
+	tuck__inbox_drain(s);
+	fire_timers(s);
+	if (s->idle->busy(s->idle_arg))
+		s->idle->wait(s, s->idle_arg, TUCK_NOWAIT);
+}
+
+/* Nothing is ready: wait until something may be. */
+static void wait_for_work(struct tuck__sched *s)
+{
+	tuck_ns deadline = tuck__heap_next(&s->timers);
+	bool forever = deadline == TUCK_FOREVER && !s->idle->busy(s->idle_arg);
+
+	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
+	if (forever) {
+		if (tuck__stuck(s))
+			return;
+		deadline = tuck_after(s->recheck);
+		s->recheck *= s->recheck < RECHECK_MAX ? 2 : 1;
+	}
+	atomic_store(&s->sleeping, 1);
+	if (!atomic_load(&s->inbox))
+		s->idle->wait(s, s->idle_arg, deadline);
+	atomic_store(&s->sleeping, 0);
+	if (forever)
+		tuck__unstuck(s);
+}
+
+static tuck__cold void find_work(struct tuck__sched *s)
+{
+	tuck__look(s);
+	s->recheck = RECHECK_MIN;
+	while (tuck__list_empty(&s->ready)) {
+		wait_for_work(s);
+		tuck__inbox_drain(s);
+		fire_timers(s);
+	}
+}
+
+uint64_t tuck__random(struct tuck__sched *s)
+{
+	uint64_t x = s->random;		/* xorshift64*, Vigna 2016 */
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	s->random = x;
+	return x * 0x2545f4914f6cdd1d;
+}
+
+/* For tests: any of the first 64 ready, by the seed. */
+static struct tuck__link *random_ready(struct tuck__sched *s)
+{
+	struct tuck__link *l = s->ready.next;
+	unsigned n = 0;
+
+	for (; n < 64 && l != &s->ready; n++)
+		l = l->next;
+	l = s->ready.next;
+	for (n = (unsigned)(tuck__random(s) >> 32) % n; n > 0; n--)
+		l = l->next;
+	return l;
+}
+
+/* Who is next is known, so its memory can be on its way here. */
+static inline void prefetch(const struct tuck__sched *s,
+			    const struct tuck__link *soon)
+{
+	const struct tuck__tasklet *t = (const void *)soon;
+	const char *bytes;
+
+	if (soon == &s->ready)
+		return;
+	__builtin_prefetch(soon->next);
+	__builtin_prefetch((const char *)soon->next + 64);
+	bytes = t->ctx.flags & TUCK__CTX_ABSENT ? t->ctx.slice : t->ctx.sp;
+	__builtin_prefetch(bytes);
+	__builtin_prefetch(bytes + 64);
+	__builtin_prefetch(bytes + 128);
+}
+
+static inline struct tuck__tasklet *take_ready(struct tuck__sched *s)
+{
+	struct tuck__link *l = s->ready.next;
+
+	if (tuck__unlikely(s->seeded))
+		l = random_ready(s);
+	prefetch(s, l->next);
+	tuck__link_cut(l);
+	return tuck__tasklet_of(l);
+}
+
+struct tuck__tasklet *tuck__next(struct tuck__sched *s)
+{
+	if (tuck__unlikely(--s->until_look < 0 || tuck__list_empty(&s->ready)))
+		find_work(s);
+	return take_ready(s);
+}
+
+/* -- switching -- */
+
+static inline int switch_to(struct tuck__sched *s, struct tuck__tasklet *self,
+			    struct tuck__tasklet *next)
+{
+	s->current = next;
+	s->switches++;
+	return tuck__ctx_switch(&s->cache, &self->ctx, &next->ctx);
+}
+
+int tuck__park(struct tuck__sched *s)
+{
+	struct tuck__tasklet *self = s->current, *next = tuck__next(s);
+
+	return next == self ? 0 : switch_to(s, self, next);
+}
+
+int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (tuck__unlikely(--s->until_look < 0))
+		tuck__look(s);
+	return switch_to(s, s->current, t);
+}
+
+void tuck_yield(void)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__tasklet *self, *next;
+
+	if (tuck__unlikely(!s))
+		return;
+	if (tuck__unlikely(--s->until_look < 0))
+		tuck__look(s);
+	if (tuck__list_empty(&s->ready))
+		return;
+	self = s->current;
+	tuck__link_before(&s->ready, &self->w.link);
+	next = take_ready(s);
+	if (tuck__likely(next != self))
+		switch_to(s, self, next);
+}
+
+/* There was no memory to tuck from away: nothing happened. */
+static void stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
+{
+	struct tuck__sched *s = tuck__tls;
+	struct tuck__tasklet *from, *to;
+
+	from = tuck__container(from_ctx, struct tuck__tasklet, ctx);
+	to = tuck__container(to_ctx, struct tuck__tasklet, ctx);
+	if (from->w.state == TUCK__WAITING) {
+		tuck__unwait(s, from);
+		from->result = -ENOMEM;
+		from->w.state = TUCK__READY;
+	} else {
+		tuck__link_cut(&from->w.link);
+	}
+	tuck__link_before(s->ready.next, &to->w.link);
+	s->current = from;
+	s->switches--;
+}
+
+static const struct tuck__host host = { stay };
+
+/* -- waiting -- */
+
+static tuck__noinline void unwait_special(struct tuck__sched *s,
+					  struct tuck__tasklet *t)
+{
+	struct tuck__select *select = t->what;
+
+	if (t->w.why != TUCK__WHY_SELECT) {
+		s->fd_waiters--;
+		tuck__link_cut(&t->w.link);
+		return;
+	}
+	for (uint32_t i = 0; i < select->n; i++)
+		tuck__link_remove(&select->cases[i].w.link);
+}
+
+void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (tuck__unlikely(t->w.timer.place))
+		tuck__heap_remove(&s->timers, &t->w.timer);
+	if (tuck__unlikely(t->w.why >= TUCK__WHY_SELECT))
+		unwait_special(s, t);
+	else
+		tuck__link_cut(&t->w.link);
+}
+
+void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t, intptr_t result)
+{
+	tuck__unwait(s, t);
+	t->result = result;
+	t->w.state = TUCK__READY;
+	tuck__link_before(&s->ready, &t->w.link);
+}
+
+void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
+		     intptr_t result)
+{
+	struct tuck__tasklet *self = s->current;
+
+	if (tuck__unlikely(s->seeded || --s->until_look < 0)) {
+		tuck__wake(s, t, result);
+		tuck_yield();
+		return;
+	}
+	tuck__unwait(s, t);
+	t->result = result;
+	t->w.state = TUCK__READY;
+	tuck__link_before(s->ready.next, &self->w.link);
+	switch_to(s, self, t);
+}
+
+intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why, void *what,
+		    tuck_ns deadline)
+{
+	struct tuck__tasklet *self = s->current;
+
+	self->w.state = TUCK__WAITING;
+	self->w.why = (uint8_t)why;
+	self->what = what;
+	self->ctx.note = s->now_ms;
+	if (deadline != TUCK_FOREVER &&
+	    tuck__heap_add(&s->timers, &self->w.timer, deadline) < 0) {
+		tuck__unwait(s, self);
+		self->w.state = TUCK__READY;
+		return -ENOMEM;
+	}
+	tuck__park(s);
+	tuck__ctx_unhole(&self->ctx);
+	return self->result;
+}
+
+/* -- a proc's beginning and end -- */
+
+static void on_thread_end(void *arg)
+{
+	struct tuck__sched *s = arg;
+
+	tuck__tls = s;
+	tuck__sched_fini(s);
+}
+
+static void set_up(void)
+{
+	pthread_key_create(&thread_ends, on_thread_end);
+	tuck__ctx_on_return(tuck__task_after);
+}
+
+static void init(struct tuck__sched *s, const struct tuck_config *config)
+{
+	pthread_condattr_t attr;
+
+	tuck__link_init(&s->ready);
+	tuck__cache_init(&s->cache, &host, config);
+	s->until_look = LOOK_EVERY;
+	s->seeded = config->seed != 0;
+	s->random = (config->seed + s->number) * 0x9e3779b97f4a7c15 + 1;
+	s->switches = s->started = s->alive = 0;
+	s->run = 0;
+	s->fd_waiters = 0;
+	s->stuck = s->kick_pending = false;
+	s->io = NULL;
+	s->io_fini = NULL;
+	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
+	atomic_store(&s->sleeping, 0);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->kicked, &attr);
+	pthread_condattr_destroy(&attr);
+	tuck__sched_set_idle(s, &no_poller, s);
+}
+
+int tuck__sched_error(void)
+{
+	return make_error;
+}
+
+struct tuck__sched *tuck__sched_make(void)
+{
+	struct tuck_config config;
+	struct tuck__sched *s;
+
+	pthread_once(&once, set_up);
+	make_error = tuck__registry_add(&s);
+	if (make_error < 0)
+		return NULL;
+	tuck__config_get(&config);
+	init(s, &config);
+	s->main = tuck__table_new(s);
+	if (!s->main || pthread_setspecific(thread_ends, s) != 0) {
+		make_error = -ENOMEM;
+		tuck__registry_remove(s);
+		return NULL;
+	}
+	s->alive = s->started = 1;
+	s->current = s->main;
+	tuck__ctx_init_native(&s->cache, &s->main->ctx);
+	tuck__overflow_watch();
+	tuck__tls = s;
+	return s;
+}
+
+int tuck__sched_run_out(struct tuck__sched *s)
+{
+	int r = 0;
+
+	while (s->alive > 1 && r == 0) {
+		tuck__link_init(&s->main->w.link);
+		r = (int)tuck__wait(s, TUCK__WHY_END, NULL, TUCK_FOREVER);
+	}
+	return r;
+}
+
+void tuck__sched_fini(struct tuck__sched *s)
+{
+	tuck__task_drop_all(s);
+	if (s->io_fini)
+		s->io_fini(s);
+	tuck__sched_set_idle(s, NULL, NULL);
+	pthread_cond_destroy(&s->kicked);
+	tuck__heap_fini(&s->timers);
+	tuck__cache_fini(&s->cache);
+	tuck__overflow_unwatch();
+	pthread_setspecific(thread_ends, NULL);
+	tuck__tls = NULL;
+	tuck__registry_remove(s);
+}

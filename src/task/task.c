@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* The life of a tasklet: go, self, exit, drop. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "task/task.h"
+
+#define STACK_MIN 16384
+
+/* -- beginning -- */
+
+struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__extra *extra = t->extra;
+	uint32_t cls;
+
+	if (extra)
+		return extra;
+	extra = tuck__slice_get(&s->cache.slices, sizeof(*extra), &cls);
+	if (!extra)
+		return NULL;
+	extra->name[0] = 0;
+	extra->slice_class = cls;
+	tuck__link_init(&extra->joiners);
+	t->extra = extra;
+	return extra;
+}
+
+static void free_extra(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (tuck__unlikely(t->extra != NULL))
+		tuck__slice_put(&s->cache.slices, t->extra,
+				t->extra->slice_class);
+	t->extra = NULL;
+}
+
+static void forget_place(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	tuck_id id = tuck__id(t);
+
+	free_extra(s, t);
+	atomic_store(&t->id, 0);
+	tuck__table_free(s, t, id);
+}
+
+static int take_attr(struct tuck__sched *s, struct tuck__tasklet *t,
+		     const struct tuck_attr *attr)
+{
+	struct tuck__extra *extra;
+
+	if (!attr || !attr->name)
+		return 0;
+	extra = tuck__extra(s, t);
+	if (!extra)
+		return -ENOMEM;
+	snprintf(extra->name, sizeof(extra->name), "%s", attr->name);
+	return 0;
+}
+
+static int admit(struct tuck__sched *s, struct tuck__tasklet *t,
+		 const struct tuck_attr *attr, void (*fn)(void *), void *arg)
+{
+	if (tuck__unlikely(attr && attr->stack_bytes))
+		return tuck__ctx_admit_own(&s->cache, &t->ctx,
+					   attr->stack_bytes, fn, arg);
+	return tuck__ctx_admit(&s->cache, &t->ctx, &s->current->ctx, fn, arg);
+}
+
+static inline void enlist(struct tuck__sched *s, struct tuck__tasklet *t,
+			  const struct tuck_attr *attr)
+{
+	s->alive++;
+	s->started++;
+	if (tuck__unlikely(attr && attr->paused)) {
+		t->w.state = TUCK__WAITING;
+		t->w.why = TUCK__WHY_PAUSED;
+		t->ctx.note = s->now_ms;
+		tuck__link_init(&t->w.link);
+	} else {
+		tuck__link_before(&s->ready, &t->w.link);
+	}
+}
+
+tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
+		     void *arg)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__tasklet *t;
+
+	TUCK__REQUIRE(fn && (!attr || !attr->stack_bytes ||
+			     attr->stack_bytes >= STACK_MIN),
+		      -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	t = tuck__table_new(s);
+	if (tuck__unlikely(!t))
+		return -ENOMEM;
+	if (tuck__unlikely(take_attr(s, t, attr) < 0 ||
+			   admit(s, t, attr, fn, arg) < 0)) {
+		forget_place(s, t);
+		return -ENOMEM;
+	}
+	enlist(s, t, attr);
+	return tuck__id(t);
+}
+
+tuck_id tuck_go(void (*fn)(void *), void *arg)
+{
+	return tuck_go_with(NULL, fn, arg);
+}
+
+tuck_id tuck_self(void)
+{
+	struct tuck__sched *s = tuck__sched();
+
+	TUCK__REQUIRE(s, tuck__sched_error());
+	return tuck__id(s->current);
+}
+
+/* -- end -- */
+
+/* The name dies first: nobody can post to t from here on. */
+static tuck_id kill_id(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	tuck_id id = tuck__id(t);
+	int64_t word = id;
+
+	while (!atomic_compare_exchange_strong(&t->id, &word, 0)) {
+		tuck__inbox_drain(s);
+		word = id;
+	}
+	return id;
+}
+
+/* Tell those who wait for the end of t. */
+static void announce_end(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__link *joiners;
+
+	if (tuck__unlikely(t->extra != NULL)) {
+		joiners = &t->extra->joiners;
+		while (!tuck__list_empty(joiners))
+			tuck__wake(s, tuck__tasklet_of(joiners->next), 0);
+	}
+	if (--s->alive == 1 && s->main->w.state == TUCK__WAITING &&
+	    s->main->w.why == TUCK__WHY_END)
+		tuck__wake(s, s->main, 0);
+}
+
+static void give_back(struct tuck__sched *s, struct tuck__tasklet *t,
+		      tuck_id id)
+{
+	tuck__ctx_retire(&s->cache, &t->ctx);
+	free_extra(s, t);
+	tuck__table_free(s, t, id);
+}
+
+/* The caller has ended: its successor runs, and nothing here after that. */
+void tuck__task_after(void)
+{
+	struct tuck__sched *s = tuck__tls;
+	struct tuck__tasklet *self = s->current, *next;
+	struct tuck__stack *stack = self->ctx.stack;
+	tuck_id id = kill_id(s, self);
+
+	announce_end(s, self);
+	self->w.state = TUCK__ENDING;
+	next = tuck__next(s);
+	give_back(s, self, id);
+	s->current = next;
+	s->switches++;
+	tuck__ctx_leave(&s->cache, stack, &next->ctx);
+}
+
+void tuck_exit(void)
+{
+	struct tuck__sched *s = tuck__sched();
+
+	if (s && s->current != s->main)
+		tuck__task_after();
+	if (s)
+		tuck__sched_run_out(s);
+	pthread_exit(NULL);
+}
+
+static void drop(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	tuck_id id = kill_id(s, t);
+
+	if (t->w.state == TUCK__WAITING)
+		tuck__unwait(s, t);
+	else
+		tuck__link_cut(&t->w.link);
+	announce_end(s, t);
+	give_back(s, t, id);
+}
+
+int tuck_drop(tuck_id id)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__tasklet *t;
+	int r;
+
+	TUCK__REQUIRE(s, tuck__sched_error());
+	r = tuck__find_here(s, id, &t);
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(t != s->current && t != s->main, -EINVAL);
+	drop(s, t);
+	return 0;
+}
+
+void tuck__task_drop_all(struct tuck__sched *s)
+{
+	uint32_t n = atomic_load(&s->table.n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct tuck__tasklet *t = tuck__table_at(s, i);
+
+		if (atomic_load(&t->id) && t != s->main)
+			drop(s, t);
+	}
+	give_back(s, s->main, kill_id(s, s->main));
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Tasklets and the scheduler of a proc: what the layers above need.
+ *
+ * A tasklet is two cache lines; what most do not need is in its extra block.
+ */
+#ifndef TUCK__TASK_H
+#define TUCK__TASK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <tuck/task.h>
+
+#include "base/heap.h"
+#include "base/list.h"
+#include "ctx/ctx.h"
+
+enum tuck__state {
+	TUCK__READY,		/* in the run queue, or running */
+	TUCK__WAITING,
+	TUCK__ENDING		/* picks its successor */
+};
+
+/* What a tasklet waits on; dump.c has the words. */
+enum tuck__why {
+	TUCK__WHY_NONE,
+	TUCK__WHY_PAUSED,
+	TUCK__WHY_SLEEP,
+	TUCK__WHY_BLOCK,
+	TUCK__WHY_JOIN,
+	TUCK__WHY_SEND,
+	TUCK__WHY_RECV,
+	TUCK__WHY_FD_ROOM,
+	TUCK__WHY_PROC,
+	TUCK__WHY_END,
+	/* From here on there is more to undo than a link. */
+	TUCK__WHY_SELECT,
+	TUCK__WHY_READ,
+	TUCK__WHY_WRITE,
+	TUCK__WHYS
+};
+
+enum {
+	TUCK__PERMIT = 1,		/* an unblock that came early */
+	TUCK__EITHER = 2		/* waits for input or output */
+};
+
+/* A place in a queue: a tasklet's own, or one case of its select. */
+struct tuck__waiter {
+	struct tuck__link link;
+	uint8_t is_case;
+	uint8_t state, why, bits;
+	struct tuck__timer timer;
+};
+
+struct tuck__tasklet {
+	struct tuck__waiter w;
+	struct tuck__ctx ctx;		/* ctx.note: waits since, ms */
+	_Atomic(int64_t) id;		/* and posts from other procs */
+	struct tuck__tasklet *inbox_next;
+	void *what;			/* it waits on */
+	union {
+		void *elem;		/* of a wait on a channel */
+		intptr_t result;	/* of a wait that ended */
+	};
+	struct tuck__extra *extra;
+};
+
+#if TUCK__CTX_PLAIN
+_Static_assert(sizeof(void *) != 8 || sizeof(struct tuck__tasklet) == 128,
+	       "a tasklet is two cache lines");
+#endif
+
+struct tuck__extra {
+	char name[32];
+	struct tuck__link joiners;
+	uint32_t slice_class;
+};
+
+/* The waits of a select: unlinked together. */
+struct tuck__case {
+	struct tuck__waiter w;
+	struct tuck__tasklet *owner;
+	void *elem;
+};
+
+struct tuck__select {
+	uint32_t n, slice_class;
+	struct tuck__case cases[];
+};
+
+struct tuck__sched;
+
+/*
+ * What a proc does when nothing is ready: the idle hook.
+ * - wait: until the deadline, a kick, or something to be made ready;
+ *   TUCK_NOWAIT only looks.
+ * - busy: whether a tasklet may be made ready by wait alone.
+ * - kick: end a wait; any thread may call it.
+ */
+struct tuck__idle {
+	void (*wait)(struct tuck__sched *s, void *arg, tuck_ns deadline);
+	bool (*busy)(void *arg);
+	void (*kick)(void *arg);
+};
+
+struct tuck__table {
+	_Atomic(struct tuck__tasklet *) *chunks;
+	_Atomic(uint32_t) n;		/* tasklets ever made */
+	struct tuck__tasklet *free;
+};
+
+struct tuck__sched {
+	struct tuck__tasklet *current;
+	struct tuck__link ready;
+	int until_look;			/* switches, then look around */
+	bool seeded;
+	uint64_t switches;
+	struct tuck__cache cache;
+	struct tuck__tasklet *main;
+	struct tuck__heap timers;
+	struct tuck__table table;
+	uint64_t alive, started;
+	uint64_t random;
+	uint32_t now_ms;		/* when last looked at */
+	uint32_t run;			/* I/O calls without a wait */
+	uint64_t fd_waiters;		/* who only the poller can wake */
+
+	const struct tuck__idle *idle;
+	void *idle_arg;
+	pthread_mutex_t kick_lock;	/* of idle while others kick */
+	pthread_cond_t kicked;		/* with no poller */
+	bool kick_pending;
+	void (*io_fini)(struct tuck__sched *s);
+	void *io;
+
+	tuck_ns recheck;		/* how long until the next question */
+	uint32_t number;		/* in the registry */
+	bool in_use;			/* registry's lock */
+	bool stuck;			/* registry's lock */
+	_Alignas(64) _Atomic(struct tuck__tasklet *) inbox;
+	atomic_int sleeping;
+};
+
+#define TUCK__SCHEDS_MAX 512
+
+extern __thread struct tuck__sched *tuck__tls __attribute__((
+	__tls_model__("initial-exec"), __visibility__("hidden")));
+
+/* -- sched.c -- */
+
+/* The calling thread's scheduler; NULL when one cannot be made. */
+struct tuck__sched *tuck__sched_make(void);
+
+static inline struct tuck__sched *tuck__sched(void)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	return tuck__likely(s != NULL) ? s : tuck__sched_make();
+}
+
+/* Why the last tuck__sched_make() failed. */
+int tuck__sched_error(void);
+
+void tuck__sched_fini(struct tuck__sched *s);
+
+/* In the main tasklet: run the others until none is left; or -EDEADLK. */
+int tuck__sched_run_out(struct tuck__sched *s);
+
+void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
+			  void *arg);
+
+/* Look at inbox, timers and poller without waiting. */
+void tuck__look(struct tuck__sched *s);
+
+/* Out of the ready: the one that runs next, waiting for one if need be. */
+struct tuck__tasklet *tuck__next(struct tuck__sched *s);
+
+/* Let others run until the caller is made ready: 0, or -ENOMEM at once. */
+int tuck__park(struct tuck__sched *s);
+
+/* Run t now; the caller is in a queue already, or waits. */
+int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/*
+ * Wait in the queue that the caller's link was put into (or in none, with
+ * the link initialised). Returns what tuck__wake() was given, -ETIMEDOUT, or
+ * -ENOMEM; the caller is in no queue any more.
+ */
+intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why, void *what,
+		    tuck_ns deadline);
+
+/* End the wait of t: to the end of the ready. */
+void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
+		intptr_t result);
+
+/* End the wait of t and run it at once; the caller right after it. */
+void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
+		     intptr_t result);
+
+/* Take t out of what it waits in, its timer too. */
+void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t);
+
+uint64_t tuck__random(struct tuck__sched *s);
+
+static inline struct tuck__tasklet *tuck__tasklet_of(struct tuck__link *l)
+{
+	return (struct tuck__tasklet *)(void *)l;
+}
+
+/* -- table.c: names for tasklets -- */
+
+/* id: generation, place in the table, proc; two flags of posts on top. */
+#define TUCK__ID_PROC_SHIFT	53
+#define TUCK__ID_UNBLOCK	(INT64_MIN)
+#define TUCK__ID_POKE		((int64_t)1 << 62)
+#define TUCK__ID_MASK		(~(TUCK__ID_UNBLOCK | TUCK__ID_POKE))
+
+struct tuck__tasklet *tuck__table_new(struct tuck__sched *s);
+void tuck__table_free(struct tuck__sched *s, struct tuck__tasklet *t,
+		      tuck_id id);
+
+/* The tasklet at place i of s's table, alive or not. */
+struct tuck__tasklet *tuck__table_at(const struct tuck__sched *s, uint32_t i);
+
+/* The tasklet that id names, and its proc; NULL if it has ended. */
+struct tuck__tasklet *tuck__find(tuck_id id, struct tuck__sched **ret_sched);
+
+/* One of s's own: 0, -ESRCH, or -EXDEV for another proc's. */
+int tuck__find_here(struct tuck__sched *s, tuck_id id,
+		    struct tuck__tasklet **ret_tasklet);
+
+static inline tuck_id tuck__id(const struct tuck__tasklet *t)
+{
+	return atomic_load_explicit(&t->id, memory_order_relaxed) &
+	       TUCK__ID_MASK;
+}
+
+/* -- inbox.c: posts from other procs, and who is there -- */
+
+int tuck__registry_add(struct tuck__sched **ret_sched);
+void tuck__registry_remove(struct tuck__sched *s);
+struct tuck__sched *tuck__registry_at(uint32_t number);
+
+/* From now on fewer scheds may exist: those that every fd table knows. */
+void tuck__registry_limit(uint32_t n);
+
+/* Post flag (TUCK__ID_UNBLOCK or _POKE) to a tasklet of any proc. */
+int tuck__post(tuck_id id, int64_t flag);
+
+void tuck__inbox_drain(struct tuck__sched *s);
+
+/*
+ * The proc is about to wait with nothing that could end it but other procs.
+ * True if none of them can: that was reported, and main was woken.
+ */
+bool tuck__stuck(struct tuck__sched *s);
+void tuck__unstuck(struct tuck__sched *s);
+
+/* -- task.c -- */
+
+void tuck__task_after(void);
+void tuck__unblock(struct tuck__sched *s, struct tuck__tasklet *t);
+struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/* Forget every tasklet but main. */
+void tuck__task_drop_all(struct tuck__sched *s);
+
+/* -- dump.c, overflow.c -- */
+
+int tuck__dump(struct tuck__sched *s, int fd);
+extern _Atomic(void (*)(void)) tuck__deadlock_fn;
+void tuck__overflow_watch(void);
+void tuck__overflow_unwatch(void);
+
+#endif
