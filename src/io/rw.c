@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Read and write: try the call, and where it would block, wait for the edge
+ * and try again.
+ *
+ * A stream that gave less than was asked for is empty: the next read waits
+ * without asking the kernel first. So a request and its answer cost two
+ * system calls, as in a hand-written server.
+ *
+ * Each call is tried in a function of its own, whose frame is gone while the
+ * tasklet waits (rule S5).
+ */
+#include <errno.h>
+#include <poll.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <tuck/io.h>
+#include <unistd.h>
+
+#include "io/poller.h"
+
+/* Before a try: the descriptor's entry, or why there will be none. */
+static inline int begin(struct tuck__sched *s, int fd, tuck_ns deadline,
+			struct tuck__fd **ret_fd)
+{
+	TUCK__REQUIRE(deadline >= 0, -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	tuck__breathe(s);
+	return tuck__fd_get(s, fd, ret_fd);
+}
+
+/* Whether the next input is certain to come with an edge. */
+static inline bool must_wait(const struct tuck__fd *f, tuck_ns deadline)
+{
+	return (f->bits & TUCK__FD_EMPTY) && deadline != TUCK_NOWAIT;
+}
+
+static inline ssize_t input_came(struct tuck__fd *f, ssize_t r, size_t asked)
+{
+	const uint32_t sure = TUCK__FD_STREAM | TUCK__FD_ADDED;
+
+	if (r > 0 && (size_t)r < asked &&
+	    (f->bits & (sure | TUCK__FD_HUNG)) == sure)
+		f->bits |= TUCK__FD_EMPTY;
+	return r < 0 ? -errno : r;
+}
+
+static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
+				       tuck_ns deadline)
+{
+	struct tuck__fd *f;
+	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+
+	if (r < 0)
+		return r;
+	if (must_wait(f, deadline))
+		return -EAGAIN;
+	do
+		r = read(fd, buf, n);
+	while (r < 0 && errno == EINTR);
+	return input_came(f, r, n);
+}
+
+static size_t total(const struct iovec *iov, int n)
+{
+	size_t sum = 0;
+
+	for (int i = 0; i < n; i++)
+		sum += iov[i].iov_len;
+	return sum;
+}
+
+static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
+					tuck_ns deadline)
+{
+	struct tuck__fd *f;
+	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+
+	if (r < 0)
+		return r;
+	if (must_wait(f, deadline))
+		return -EAGAIN;
+	do
+		r = readv(fd, iov, n);
+	while (r < 0 && errno == EINTR);
+	return input_came(f, r, r > 0 ? total(iov, n) : 0);
+}
+
+static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
+					tuck_ns deadline)
+{
+	struct tuck__fd *f;
+	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+
+	if (r < 0)
+		return r;
+	do
+		r = f->bits & TUCK__FD_SOCKET ? send(fd, buf, n, MSG_NOSIGNAL) :
+						write(fd, buf, n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
+					 tuck_ns deadline)
+{
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov,
+		.msg_iovlen = (size_t)n,
+	};
+	struct tuck__fd *f;
+	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(n >= 0, -EINVAL);
+	do
+		r = f->bits & TUCK__FD_SOCKET ?
+			    sendmsg(fd, &msg, MSG_NOSIGNAL) :
+			    writev(fd, iov, n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, off_t *offset,
+					   size_t n, tuck_ns deadline)
+{
+	struct tuck__fd *f;
+	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+
+	if (r < 0)
+		return r;
+	do
+		r = sendfile(fd, file_fd, offset, n);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : r;
+}
+
+/* [buf, buf + n) is dead until the read is tried again: no need to keep it. */
+static tuck__noinline intptr_t wait_input(int fd, const void *buf, size_t n,
+					  tuck_ns deadline)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	tuck__ctx_hole(&s->current->ctx, buf, n);
+	return tuck__fd_park(s, fd, TUCK_READABLE, deadline);
+}
+
+static tuck__noinline intptr_t wait_output(int fd, tuck_ns deadline)
+{
+	return tuck__fd_park(tuck__tls, fd, TUCK_WRITABLE, deadline);
+}
+
+static inline bool would_block(ssize_t r, tuck_ns deadline)
+{
+	return r == -EAGAIN && deadline != TUCK_NOWAIT;
+}
+
+ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
+{
+	ssize_t r;
+
+	do
+		r = try_read(fd, buf, n, deadline);
+	while (would_block(r, deadline) &&
+	       (r = wait_input(fd, buf, n, deadline)) == 0);
+	return r;
+}
+
+ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
+{
+	ssize_t r;
+
+	do
+		r = try_readv(fd, iov, n, deadline);
+	while (would_block(r, deadline) &&
+	       (r = wait_input(fd, NULL, 0, deadline)) == 0);
+	return r;
+}
+
+ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
+{
+	ssize_t r;
+
+	do
+		r = try_write(fd, buf, n, deadline);
+	while (would_block(r, deadline) &&
+	       (r = wait_output(fd, deadline)) == 0);
+	return r;
+}
+
+ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
+{
+	ssize_t r;
+
+	do
+		r = try_writev(fd, iov, n, deadline);
+	while (would_block(r, deadline) &&
+	       (r = wait_output(fd, deadline)) == 0);
+	return r;
+}
+
+ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
+		      tuck_ns deadline)
+{
+	ssize_t r;
+
+	do
+		r = try_sendfile(fd, file_fd, offset, n, deadline);
+	while (would_block(r, deadline) &&
+	       (r = wait_output(fd, deadline)) == 0);
+	return r;
+}
+
+ssize_t tuck_read_full(int fd, void *buf, size_t n, tuck_ns deadline)
+{
+	size_t done = 0;
+	ssize_t r;
+
+	do {
+		r = tuck_read(fd, (char *)buf + done, n - done, deadline);
+		if (r < 0)
+			return r;
+		done += (size_t)r;
+	} while (r > 0 && done < n);
+	return (ssize_t)done;
+}
+
+ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
+{
+	size_t done = 0;
+	ssize_t r;
+
+	do {
+		r = tuck_write(fd, (const char *)buf + done, n - done,
+			       deadline);
+		if (r < 0)
+			return r;
+		done += (size_t)r;
+	} while (done < n);
+	return (ssize_t)done;
+}
+
+static tuck__noinline int ready_events(int fd, int events)
+{
+	struct pollfd p = { .fd = fd };
+	int r;
+
+	if (events & TUCK_READABLE)
+		p.events |= POLLIN | POLLRDHUP;
+	if (events & TUCK_WRITABLE)
+		p.events |= POLLOUT;
+	do
+		r = poll(&p, 1, 0);
+	while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	if (p.revents & POLLNVAL)
+		return -EBADF;
+	if (p.revents & (POLLERR | POLLHUP))
+		return events;
+	r = p.revents & (POLLIN | POLLRDHUP) ? TUCK_READABLE : 0;
+	return r | (p.revents & POLLOUT ? TUCK_WRITABLE : 0);
+}
+
+static tuck__noinline int try_ready(int fd, int events, tuck_ns deadline)
+{
+	struct tuck__fd *f;
+	int r;
+
+	TUCK__REQUIRE(events > 0 && events <= (TUCK_READABLE | TUCK_WRITABLE),
+		      -EINVAL);
+	r = begin(tuck__sched(), fd, deadline, &f);
+	return r < 0 ? r : ready_events(fd, events);
+}
+
+int tuck_fd_wait(int fd, int events, tuck_ns deadline)
+{
+	int r;
+
+	while ((r = try_ready(fd, events, deadline)) == 0) {
+		if (deadline == TUCK_NOWAIT)
+			return -EAGAIN;
+		r = (int)tuck__fd_park(tuck__tls, fd, events, deadline);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
