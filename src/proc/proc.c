@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Procs: OS threads that run a scheduler each.
+ *
+ * A proc with a descriptor table of its own starts with a copy of its
+ * starter's and closes all but what it was told to keep, so that a
+ * connection which the starter closes later is closed indeed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <tuck/proc.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/poller.h"
+#include "task/task.h"
+
+enum state { FREE, RUNNING, ENDED };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct proc {
+	enum state state;
+	pthread_t thread;
+	struct tuck__sched *sched;
+	tuck_id joiner;
+} procs[TUCK_PROCS_MAX];
+
+/* What a new thread needs from its starter, who waits for it. */
+struct start {
+	const struct tuck_proc_attr *attr;
+	void (*fn)(void *);
+	void *arg;
+	struct proc *proc;
+	int result;
+	sem_t done;
+};
+
+/* -- a descriptor table of one's own -- */
+
+static int compare(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+/* Close every descriptor from 3 on but those n in ascending order. */
+static int close_but(const int *keep, size_t n)
+{
+	unsigned from = 3;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned fd = (unsigned)keep[i];
+
+		if (fd > from && close_range(from, fd - 1, 0) < 0)
+			return -errno;
+		if (fd >= from)
+			from = fd + 1;
+	}
+	return close_range(from, UINT_MAX, 0) < 0 ? -errno : 0;
+}
+
+static int own_table(const struct tuck_proc_attr *attr)
+{
+	size_t n = (size_t)attr->n_fds;
+	int keep_max = TUCK_PROCS_MAX, *keep, r;
+
+	keep = tuck__alloc((n + (size_t)keep_max) * sizeof(*keep));
+	if (!keep)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		keep[i] = attr->fds[i];
+	n += tuck__poller_wakes(keep + n);
+	qsort(keep, n, sizeof(*keep), compare);
+	r = unshare(CLONE_FILES) < 0 ? -errno : close_but(keep, n);
+	tuck__free(keep);
+	return r;
+}
+
+/* -- a proc's life -- */
+
+static int set_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
+static int set_up(const struct tuck_proc_attr *attr, struct proc *p)
+{
+	char name[16];
+	int r = 0;
+
+	if (attr && attr->name) {
+		snprintf(name, sizeof(name), "%s", attr->name);
+		pthread_setname_np(pthread_self(), name);
+	}
+	if (attr && attr->cpu)
+		r = set_cpu(attr->cpu - 1);
+	if (r == 0 && attr && attr->own_fds)
+		r = own_table(attr);
+	if (r < 0)
+		return r;
+	p->sched = tuck__sched_make();
+	return p->sched ? 0 : tuck__sched_error();
+}
+
+static void on_end(void *arg)
+{
+	struct proc *p = arg;
+	tuck_id joiner;
+
+	tuck__sched_fini(p->sched);
+	pthread_mutex_lock(&lock);
+	p->state = ENDED;
+	p->sched = NULL;
+	joiner = p->joiner;
+	pthread_mutex_unlock(&lock);
+	if (joiner)
+		tuck__post(joiner, TUCK__ID_POKE);
+}
+
+static void *run(void *arg)
+{
+	struct start *start = arg;
+	struct proc *p = start->proc;
+	void (*fn)(void *) = start->fn;
+	void *fn_arg = start->arg;
+	int r = start->result = set_up(start->attr, p);
+
+	sem_post(&start->done);		/* from here on start is gone */
+	if (r < 0)
+		return NULL;
+	pthread_cleanup_push(on_end, p);
+	fn(fn_arg);
+	tuck__sched_run_out(p->sched);
+	pthread_cleanup_pop(1);
+	return NULL;
+}
+
+static int take_number(void)
+{
+	int n;
+
+	pthread_mutex_lock(&lock);
+	for (n = 0; n < TUCK_PROCS_MAX && procs[n].state != FREE; n++)
+		;
+	if (n < TUCK_PROCS_MAX)
+		procs[n] = (struct proc){ .state = RUNNING };
+	pthread_mutex_unlock(&lock);
+	return n < TUCK_PROCS_MAX ? n : -EAGAIN;
+}
+
+static void free_number(int n)
+{
+	pthread_mutex_lock(&lock);
+	procs[n].state = FREE;
+	pthread_mutex_unlock(&lock);
+}
+
+static int launch(struct start *start)
+{
+	pthread_t *thread = &start->proc->thread;
+	int r = -pthread_create(thread, NULL, run, start);
+
+	if (r < 0)
+		return r;
+	while (sem_wait(&start->done) < 0)
+		;
+	if (start->result < 0)
+		pthread_join(*thread, NULL);
+	return start->result;
+}
+
+static bool valid(const struct tuck_proc_attr *attr)
+{
+	if (!attr)
+		return true;
+	return attr->cpu >= 0 && attr->cpu <= CPU_SETSIZE && attr->n_fds >= 0 &&
+	       (attr->fds || !attr->n_fds);
+}
+
+int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
+		    void *arg)
+{
+	struct start start = { .attr = attr, .fn = fn, .arg = arg };
+	int r = 0, n;
+
+	TUCK__REQUIRE(fn && valid(attr), -EINVAL);
+	if (attr && attr->own_fds)
+		r = tuck__poller_share_wakes();
+	if (r < 0)
+		return r;
+	n = take_number();
+	if (n < 0)
+		return n;
+	start.proc = &procs[n];
+	sem_init(&start.done, 0, 0);
+	r = launch(&start);
+	sem_destroy(&start.done);
+	if (r < 0) {
+		free_number(n);
+		return r;
+	}
+	return n;
+}
+
+/* -- join -- */
+
+/* With the lock held: 1 if the caller has to wait, else the answer. */
+static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
+		      tuck_ns deadline)
+{
+	TUCK__REQUIRE(p->state != FREE, -ESRCH);
+	TUCK__REQUIRE(!p->joiner || p->joiner == self, -EBUSY);
+	TUCK__REQUIRE(p->sched != s, -EDEADLK);
+	if (p->state == ENDED) {
+		pthread_join(p->thread, NULL);	/* it is at its last line */
+		p->state = FREE;
+		return 0;
+	}
+	TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
+	p->joiner = self;
+	return 1;
+}
+
+int tuck_proc_join(int proc, tuck_ns deadline)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct proc *p = &procs[proc];
+	int r, waited = 0;
+
+	TUCK__REQUIRE(deadline >= 0, -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	TUCK__REQUIRE(proc >= 0 && proc < TUCK_PROCS_MAX, -ESRCH);
+	for (;;) {
+		pthread_mutex_lock(&lock);
+		r = begin_join(p, s, tuck_self(),
+			       waited < 0 ? TUCK_NOWAIT : deadline);
+		if (r != 1 && p->joiner == tuck_self())
+			p->joiner = 0;
+		pthread_mutex_unlock(&lock);
+		if (r != 1)
+			return waited < 0 && r == -EAGAIN ? waited : r;
+		tuck__link_init(&s->current->w.link);
+		waited = (int)tuck__wait(s, TUCK__WHY_PROC,
+					 (void *)(intptr_t)proc, deadline);
+	}
+}
