@@ -55,7 +55,7 @@ int tuck__chan_check(const struct tuck_chan *chan, const struct tuck__sched *s)
 {
 	TUCK__REQUIRE(chan, -EINVAL);
 	TUCK__REQUIRE(chan->magic == MAGIC_LIVE, -EBADF);
-	TUCK__REQUIRE(chan->home == s, s ? -EXDEV : tuck__sched_error());
+	TUCK__REQUIRE(chan->home == s, -EXDEV);
 	return 0;
 }
 
@@ -145,35 +145,22 @@ bool tuck__chan_can(const struct tuck_chan *chan, enum tuck_op op)
 	return chan->count || chan->closed || !tuck__list_empty(&chan->senders);
 }
 
-static inline int send_now(struct tuck__sched *s, struct tuck_chan *chan,
-			   const void *elem)
+/* A receiver waits: it gets the element. */
+static inline void send_to_receiver(struct tuck__sched *s,
+				    struct tuck_chan *chan, const void *elem)
 {
-	struct partner p;
+	struct partner p = partner_at(chan->receivers.next);
 
-	if (tuck__unlikely(chan->closed))
-		return -EPIPE;
-	if (tuck__list_empty(&chan->receivers)) {
-		ring_put(chan, elem);
-		return 0;
-	}
-	p = partner_at(chan->receivers.next);
 	give(&p, elem, chan->elem_bytes);
 	meet(s, &p, chan->prefer == TUCK_PREFER_RECEIVER);
-	return 0;
 }
 
-static inline int recv_now(struct tuck__sched *s, struct tuck_chan *chan,
-			   void *ret_elem)
+/* A sender waits: its element is taken, or moves up into the ring. */
+static inline void recv_from_sender(struct tuck__sched *s,
+				    struct tuck_chan *chan, void *ret_elem)
 {
-	struct partner p;
+	struct partner p = partner_at(chan->senders.next);
 
-	if (tuck__list_empty(&chan->senders)) {
-		if (!chan->count)
-			return -EPIPE;
-		ring_get(chan, ret_elem);
-		return 0;
-	}
-	p = partner_at(chan->senders.next);
 	if (chan->capacity) {
 		ring_get(chan, ret_elem);
 		take(&p, cell(chan, chan->first + chan->count++),
@@ -182,42 +169,76 @@ static inline int recv_now(struct tuck__sched *s, struct tuck_chan *chan,
 		take(&p, ret_elem, chan->elem_bytes);
 	}
 	meet(s, &p, chan->prefer == TUCK_PREFER_SENDER);
+}
+
+/* What can be done at once: 0; or -EPIPE, or -EAGAIN. */
+static inline int try_send(struct tuck__sched *s, struct tuck_chan *chan,
+			   const void *elem)
+{
+	if (tuck__unlikely(chan->closed))
+		return -EPIPE;
+	if (!tuck__list_empty(&chan->receivers)) {
+		send_to_receiver(s, chan, elem);
+		return 0;
+	}
+	if (chan->count == chan->capacity)
+		return -EAGAIN;
+	ring_put(chan, elem);
 	return 0;
+}
+
+static inline int try_recv(struct tuck__sched *s, struct tuck_chan *chan,
+			   void *ret_elem)
+{
+	if (!tuck__list_empty(&chan->senders)) {
+		recv_from_sender(s, chan, ret_elem);
+		return 0;
+	}
+	if (chan->count) {
+		ring_get(chan, ret_elem);
+		return 0;
+	}
+	return chan->closed ? -EPIPE : -EAGAIN;
 }
 
 int tuck__chan_do(struct tuck__sched *s, struct tuck_chan *chan,
 		  enum tuck_op op, void *elem)
 {
-	return op == TUCK_SEND ? send_now(s, chan, elem) :
-				 recv_now(s, chan, elem);
+	return op == TUCK_SEND ? try_send(s, chan, elem) :
+				 try_recv(s, chan, elem);
 }
 
 /* -- the calls -- */
 
-static inline int check(const struct tuck_chan *chan,
-			const struct tuck__sched *s, const void *elem,
-			tuck_ns deadline)
+static inline bool usable(const struct tuck_chan *chan,
+			  const struct tuck__sched *s, const void *elem,
+			  tuck_ns deadline)
+{
+	return tuck__likely(chan && chan->magic == MAGIC_LIVE &&
+			    chan->home == s && deadline >= 0 &&
+			    (elem || !chan->elem_bytes));
+}
+
+/* What was wrong with a call that is not usable(). */
+static tuck__cold int complaint(const struct tuck_chan *chan,
+				const struct tuck__sched *s)
 {
 	int r = tuck__chan_check(chan, s);
 
-	if (tuck__unlikely(r < 0))
-		return r;
-	TUCK__REQUIRE((elem || !chan->elem_bytes) && deadline >= 0, -EINVAL);
-	return 0;
+	return r < 0 ? r : -EINVAL;
 }
 
 int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 {
-	struct tuck__sched *s = tuck__sched();
+	struct tuck__sched *s = tuck__tls;
 	struct tuck__tasklet *self;
-	int r = check(chan, s, elem, deadline);
+	int r;
 
-	if (tuck__unlikely(r < 0))
+	if (!usable(chan, s, elem, deadline))
+		return complaint(chan, s);
+	r = try_send(s, chan, elem);
+	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
 		return r;
-	if (tuck__chan_can(chan, TUCK_SEND))
-		return send_now(s, chan, elem);
-	if (deadline == TUCK_NOWAIT)
-		return -EAGAIN;
 	self = s->current;
 	self->elem = (void *)(uintptr_t)elem;
 	tuck__link_before(&chan->senders, &self->w.link);
@@ -226,16 +247,15 @@ int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 
 int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline)
 {
-	struct tuck__sched *s = tuck__sched();
+	struct tuck__sched *s = tuck__tls;
 	struct tuck__tasklet *self;
-	int r = check(chan, s, ret_elem, deadline);
+	int r;
 
-	if (tuck__unlikely(r < 0))
+	if (!usable(chan, s, ret_elem, deadline))
+		return complaint(chan, s);
+	r = try_recv(s, chan, ret_elem);
+	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
 		return r;
-	if (tuck__chan_can(chan, TUCK_RECV))
-		return recv_now(s, chan, ret_elem);
-	if (deadline == TUCK_NOWAIT)
-		return -EAGAIN;
 	self = s->current;
 	self->elem = ret_elem;
 	tuck__link_before(&chan->receivers, &self->w.link);

@@ -463,10 +463,12 @@ void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
 		     struct tuck__ctx *to)
 {
 	*c->eh = no_cxx;
+	*c->err = to->err;
+	if (TUCK__CTX_PLAIN && !(to->flags & TUCK__CTX_ABSENT))
+		tuck__arch_switch(&c->dead_sp, to->sp);
 	have_stack(c, to);
 	c->leaving = NULL;
 	c->dead_stack = from_stack;
-	*c->err = to->err;
 #if TUCK__ASAN
 	depart(NULL, to->stack);
 #endif

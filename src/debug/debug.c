@@ -9,7 +9,7 @@ static void count(const struct tuck__tasklet *t, struct tuck_stats *stats)
 {
 	size_t bytes = tuck__ctx_slice_bytes(&t->ctx);
 
-	stats->ready += t->w.state == TUCK__READY;
+	stats->ready += t->w.why == TUCK__WHY_NONE;
 	if (!tuck__ctx_started(&t->ctx) || !t->ctx.tucked)
 		return;
 	stats->slices++;

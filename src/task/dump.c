@@ -55,7 +55,7 @@ static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
 		name = "main";
 	n = snprintf(line, sizeof(line), "  tasklet %lld \"%s\" ",
 		     (long long)tuck__id(t), name);
-	if (t->w.state == TUCK__WAITING) {
+	if (t->w.why > TUCK__WHY_ENDING) {
 		format_what(t, what, sizeof(what));
 		n += snprintf(line + n, sizeof(line) - (size_t)n,
 			      "waits for %s%s since %.3f s\n", words[t->w.why],

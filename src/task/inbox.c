@@ -141,8 +141,7 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 
 	if (word & TUCK__ID_UNBLOCK)
 		tuck__unblock(s, t);
-	if ((word & TUCK__ID_POKE) && t->w.state == TUCK__WAITING &&
-	    t->w.why == TUCK__WHY_PROC)
+	if ((word & TUCK__ID_POKE) && t->w.why == TUCK__WHY_PROC)
 		tuck__wake(s, t, 0);
 }
 
@@ -206,7 +205,7 @@ bool tuck__stuck(struct tuck__sched *s)
 	pthread_mutex_lock(&lock);
 	s->stuck = true;
 	stuck++;
-	end = hopeless() && s->main->w.state == TUCK__WAITING;
+	end = hopeless() && s->main->w.why > TUCK__WHY_ENDING;
 	if (end) {
 		s->stuck = false;
 		stuck--;

@@ -25,6 +25,9 @@
 
 #define LOOK_EVERY	128
 
+/* With fewer tasklets than this all of them are in the cache anyway. */
+#define MANY		256
+
 /* A proc that waits for ever asks now and then whether that is a deadlock. */
 #define RECHECK_MIN	TUCK_MS(100)
 #define RECHECK_MAX	TUCK_SEC(60)
@@ -102,7 +105,7 @@ static void fire_timers(struct tuck__sched *s)
 
 void tuck__look(struct tuck__sched *s)
 {
-	s->until_look = LOOK_EVERY;
+	s->until_look = s->look_every;
 	tuck__inbox_drain(s);
 	fire_timers(s);
 	if (s->idle->busy(s->idle_arg))
@@ -173,7 +176,7 @@ static inline void prefetch(const struct tuck__sched *s,
 	const struct tuck__tasklet *t = (const void *)soon;
 	const char *bytes;
 
-	if (soon == &s->ready)
+	if (s->alive < MANY || soon == &s->ready)
 		return;
 	__builtin_prefetch(soon->next);
 	__builtin_prefetch((const char *)soon->next + 64);
@@ -183,22 +186,32 @@ static inline void prefetch(const struct tuck__sched *s,
 	__builtin_prefetch(bytes + 128);
 }
 
-static inline struct tuck__tasklet *take_ready(struct tuck__sched *s)
+static inline struct tuck__tasklet *take(struct tuck__sched *s,
+					 struct tuck__link *l)
 {
-	struct tuck__link *l = s->ready.next;
-
-	if (tuck__unlikely(s->seeded))
-		l = random_ready(s);
 	prefetch(s, l->next);
 	tuck__link_cut(l);
 	return tuck__tasklet_of(l);
 }
 
+/* The long way: look around, wait if need be, choose at random if asked. */
+static tuck__cold struct tuck__tasklet *find_next(struct tuck__sched *s)
+{
+	if (s->until_look < 0 || tuck__list_empty(&s->ready))
+		find_work(s);
+	return take(s, s->look_every ? s->ready.next : random_ready(s));
+}
+
+/* Whether the first of the ready is the next, with nothing else to do. */
+static inline bool plain_next(struct tuck__sched *s)
+{
+	return tuck__likely(--s->until_look >= 0 &&
+			    !tuck__list_empty(&s->ready));
+}
+
 struct tuck__tasklet *tuck__next(struct tuck__sched *s)
 {
-	if (tuck__unlikely(--s->until_look < 0 || tuck__list_empty(&s->ready)))
-		find_work(s);
-	return take_ready(s);
+	return plain_next(s) ? take(s, s->ready.next) : find_next(s);
 }
 
 /* -- switching -- */
@@ -211,11 +224,18 @@ static inline int switch_to(struct tuck__sched *s, struct tuck__tasklet *self,
 	return tuck__ctx_switch(&s->cache, &self->ctx, &next->ctx);
 }
 
-int tuck__park(struct tuck__sched *s)
+static tuck__cold int park_slow(struct tuck__sched *s)
 {
-	struct tuck__tasklet *self = s->current, *next = tuck__next(s);
+	struct tuck__tasklet *self = s->current, *next = find_next(s);
 
 	return next == self ? 0 : switch_to(s, self, next);
+}
+
+int tuck__park(struct tuck__sched *s)
+{
+	if (!plain_next(s))
+		return park_slow(s);
+	return switch_to(s, s->current, take(s, s->ready.next));
 }
 
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t)
@@ -225,22 +245,30 @@ int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t)
 	return switch_to(s, s->current, t);
 }
 
-void tuck_yield(void)
+static tuck__cold void yield_slow(struct tuck__sched *s)
 {
-	struct tuck__sched *s = tuck__sched();
-	struct tuck__tasklet *self, *next;
-
-	if (tuck__unlikely(!s))
-		return;
-	if (tuck__unlikely(--s->until_look < 0))
+	if (s->until_look < 0)
 		tuck__look(s);
 	if (tuck__list_empty(&s->ready))
 		return;
+	tuck__link_before(&s->ready, &s->current->w.link);
+	park_slow(s);
+}
+
+void tuck_yield(void)
+{
+	struct tuck__sched *s = tuck__tls;
+	struct tuck__tasklet *self;
+
+	if (tuck__unlikely(!s))
+		return;			/* nobody is there to yield to */
+	if (!plain_next(s)) {
+		yield_slow(s);
+		return;
+	}
 	self = s->current;
 	tuck__link_before(&s->ready, &self->w.link);
-	next = take_ready(s);
-	if (tuck__likely(next != self))
-		switch_to(s, self, next);
+	switch_to(s, self, take(s, s->ready.next));
 }
 
 /* There was no memory to tuck from away: nothing happened. */
@@ -251,10 +279,9 @@ static void stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 
 	from = tuck__container(from_ctx, struct tuck__tasklet, ctx);
 	to = tuck__container(to_ctx, struct tuck__tasklet, ctx);
-	if (from->w.state == TUCK__WAITING) {
+	if (from->w.why != TUCK__WHY_NONE) {
 		tuck__unwait(s, from);
 		from->result = -ENOMEM;
-		from->w.state = TUCK__READY;
 	} else {
 		tuck__link_cut(&from->w.link);
 	}
@@ -267,36 +294,32 @@ static const struct tuck__host host = { stay };
 
 /* -- waiting -- */
 
-static tuck__noinline void unwait_special(struct tuck__sched *s,
-					  struct tuck__tasklet *t)
+void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	struct tuck__select *select = t->what;
 
-	if (t->w.why != TUCK__WHY_SELECT) {
-		s->fd_waiters--;
-		tuck__link_cut(&t->w.link);
+	tuck__heap_remove(&s->timers, &t->w.timer);
+	if (t->w.why == TUCK__WHY_SELECT) {
+		for (uint32_t i = 0; i < select->n; i++)
+			tuck__link_remove(&select->cases[i].w.link);
 		return;
 	}
-	for (uint32_t i = 0; i < select->n; i++)
-		tuck__link_remove(&select->cases[i].w.link);
+	if (t->w.why > TUCK__WHY_SELECT)
+		s->fd_waiters--;
+	tuck__link_cut(&t->w.link);
 }
 
-void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
+intptr_t tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
+			  tuck_ns deadline)
 {
-	if (tuck__unlikely(t->w.timer.place))
-		tuck__heap_remove(&s->timers, &t->w.timer);
-	if (tuck__unlikely(t->w.why >= TUCK__WHY_SELECT))
-		unwait_special(s, t);
-	else
-		tuck__link_cut(&t->w.link);
-}
-
-void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t, intptr_t result)
-{
-	tuck__unwait(s, t);
-	t->result = result;
-	t->w.state = TUCK__READY;
-	tuck__link_before(&s->ready, &t->w.link);
+	if (tuck__heap_add(&s->timers, &self->w.timer, deadline) < 0) {
+		tuck__unwait(s, self);
+		self->result = -ENOMEM;
+	} else {
+		tuck__park(s);
+	}
+	tuck__ctx_unhole(&self->ctx);
+	return self->result;
 }
 
 void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
@@ -304,36 +327,15 @@ void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
 {
 	struct tuck__tasklet *self = s->current;
 
-	if (tuck__unlikely(s->seeded || --s->until_look < 0)) {
+	if (tuck__unlikely(--s->until_look < 0)) {
 		tuck__wake(s, t, result);
 		tuck_yield();
 		return;
 	}
 	tuck__unwait(s, t);
 	t->result = result;
-	t->w.state = TUCK__READY;
 	tuck__link_before(s->ready.next, &self->w.link);
 	switch_to(s, self, t);
-}
-
-intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why, void *what,
-		    tuck_ns deadline)
-{
-	struct tuck__tasklet *self = s->current;
-
-	self->w.state = TUCK__WAITING;
-	self->w.why = (uint8_t)why;
-	self->what = what;
-	self->ctx.note = s->now_ms;
-	if (deadline != TUCK_FOREVER &&
-	    tuck__heap_add(&s->timers, &self->w.timer, deadline) < 0) {
-		tuck__unwait(s, self);
-		self->w.state = TUCK__READY;
-		return -ENOMEM;
-	}
-	tuck__park(s);
-	tuck__ctx_unhole(&self->ctx);
-	return self->result;
 }
 
 /* -- a proc's beginning and end -- */
@@ -358,8 +360,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
-	s->until_look = LOOK_EVERY;
-	s->seeded = config->seed != 0;
+	s->until_look = s->look_every = config->seed ? 0 : LOOK_EVERY;
 	s->random = (config->seed + s->number) * 0x9e3779b97f4a7c15 + 1;
 	s->switches = s->started = s->alive = 0;
 	s->run = 0;

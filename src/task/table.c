@@ -81,7 +81,7 @@ struct tuck__tasklet *tuck__table_new(struct tuck__sched *s)
 	if (!t)
 		return NULL;
 	id = next_id(s, t);
-	t->w = (struct tuck__waiter){ .state = TUCK__READY };
+	t->w = (struct tuck__waiter){ .why = TUCK__WHY_NONE };
 	t->what = NULL;
 	t->extra = NULL;
 	atomic_store_explicit(&t->id, id, memory_order_release);

@@ -73,7 +73,6 @@ static inline void enlist(struct tuck__sched *s, struct tuck__tasklet *t,
 	s->alive++;
 	s->started++;
 	if (tuck__unlikely(attr && attr->paused)) {
-		t->w.state = TUCK__WAITING;
 		t->w.why = TUCK__WHY_PAUSED;
 		t->ctx.note = s->now_ms;
 		tuck__link_init(&t->w.link);
@@ -142,8 +141,7 @@ static void announce_end(struct tuck__sched *s, struct tuck__tasklet *t)
 		while (!tuck__list_empty(joiners))
 			tuck__wake(s, tuck__tasklet_of(joiners->next), 0);
 	}
-	if (--s->alive == 1 && s->main->w.state == TUCK__WAITING &&
-	    s->main->w.why == TUCK__WHY_END)
+	if (--s->alive == 1 && s->main->w.why == TUCK__WHY_END)
 		tuck__wake(s, s->main, 0);
 }
 
@@ -164,7 +162,7 @@ void tuck__task_after(void)
 	tuck_id id = kill_id(s, self);
 
 	announce_end(s, self);
-	self->w.state = TUCK__ENDING;
+	self->w.why = TUCK__WHY_ENDING;
 	next = tuck__next(s);
 	give_back(s, self, id);
 	s->current = next;
@@ -187,7 +185,7 @@ static void drop(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	tuck_id id = kill_id(s, t);
 
-	if (t->w.state == TUCK__WAITING)
+	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);
 	else
 		tuck__link_cut(&t->w.link);

@@ -15,15 +15,10 @@
 #include "base/list.h"
 #include "ctx/ctx.h"
 
-enum tuck__state {
-	TUCK__READY,		/* in the run queue, or running */
-	TUCK__WAITING,
-	TUCK__ENDING		/* picks its successor */
-};
-
 /* What a tasklet waits on; dump.c has the words. */
 enum tuck__why {
-	TUCK__WHY_NONE,
+	TUCK__WHY_NONE,		/* nothing: it runs or is ready */
+	TUCK__WHY_ENDING,	/* nothing: it picks its successor */
 	TUCK__WHY_PAUSED,
 	TUCK__WHY_SLEEP,
 	TUCK__WHY_BLOCK,
@@ -49,7 +44,7 @@ enum {
 struct tuck__waiter {
 	struct tuck__link link;
 	uint8_t is_case;
-	uint8_t state, why, bits;
+	uint8_t why, bits, unused;
 	struct tuck__timer timer;
 };
 
@@ -114,13 +109,14 @@ struct tuck__sched {
 	struct tuck__tasklet *current;
 	struct tuck__link ready;
 	int until_look;			/* switches, then look around */
-	bool seeded;
+	int look_every;			/* 0: at each, for a random order */
 	uint64_t switches;
+	uint64_t alive;
 	struct tuck__cache cache;
 	struct tuck__tasklet *main;
 	struct tuck__heap timers;
 	struct tuck__table table;
-	uint64_t alive, started;
+	uint64_t started;
 	uint64_t random;
 	uint32_t now_ms;		/* when last looked at */
 	uint32_t run;			/* I/O calls without a wait */
@@ -182,24 +178,55 @@ int tuck__park(struct tuck__sched *s);
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
 
+/* The timed part of tuck__wait(). */
+intptr_t tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
+			  tuck_ns deadline);
+
 /*
  * Wait in the queue that the caller's link was put into (or in none, with
  * the link initialised). Returns what tuck__wake() was given, -ETIMEDOUT, or
  * -ENOMEM; the caller is in no queue any more.
  */
-intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why, void *what,
-		    tuck_ns deadline);
+static inline intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why,
+				  void *what, tuck_ns deadline)
+{
+	struct tuck__tasklet *self = s->current;
+
+	self->w.why = (uint8_t)why;
+	self->what = what;
+	self->ctx.note = s->now_ms;
+	if (deadline != TUCK_FOREVER)
+		return tuck__wait_until(s, self, deadline);
+	tuck__park(s);
+	tuck__ctx_unhole(&self->ctx);
+	return self->result;
+}
+
+/* Undo of a wait what is more than one link. */
+void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/* Take t out of what it waits in, its timer too. */
+static inline void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (tuck__unlikely(t->w.timer.place || t->w.why >= TUCK__WHY_SELECT))
+		tuck__unwait_special(s, t);
+	else
+		tuck__link_cut(&t->w.link);
+	t->w.why = TUCK__WHY_NONE;
+}
 
 /* End the wait of t: to the end of the ready. */
-void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
-		intptr_t result);
+static inline void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
+			      intptr_t result)
+{
+	tuck__unwait(s, t);
+	t->result = result;
+	tuck__link_before(&s->ready, &t->w.link);
+}
 
 /* End the wait of t and run it at once; the caller right after it. */
 void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
 		     intptr_t result);
-
-/* Take t out of what it waits in, its timer too. */
-void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t);
 
 uint64_t tuck__random(struct tuck__sched *s);
 

@@ -47,8 +47,7 @@ int tuck_block(tuck_ns deadline)
 
 static bool blocked(const struct tuck__tasklet *t)
 {
-	return t->w.state == TUCK__WAITING &&
-	       (t->w.why == TUCK__WHY_BLOCK || t->w.why == TUCK__WHY_PAUSED);
+	return (t->w.why == TUCK__WHY_BLOCK || t->w.why == TUCK__WHY_PAUSED);
 }
 
 void tuck__unblock(struct tuck__sched *s, struct tuck__tasklet *t)
@@ -83,7 +82,7 @@ int tuck_transfer(tuck_id id)
 	if (r < 0)
 		return r;
 	self = s->current;
-	TUCK__REQUIRE(t != self && (t->w.state == TUCK__READY || blocked(t)),
+	TUCK__REQUIRE(t != self && (t->w.why == TUCK__WHY_NONE || blocked(t)),
 		      -EINVAL);
 	if (take_permit(s)) {
 		if (blocked(t))
@@ -94,7 +93,6 @@ int tuck_transfer(tuck_id id)
 		tuck__wake(s, t, 0);
 	tuck__link_cut(&t->w.link);
 	tuck__link_init(&self->w.link);
-	self->w.state = TUCK__WAITING;
 	self->w.why = TUCK__WHY_BLOCK;
 	self->what = NULL;
 	self->ctx.note = s->now_ms;

@@ -115,6 +115,8 @@ tuck__arch_switch_via:
 	.cfi_startproc
 	SWITCH_MARK
 	SAVE
+	movl	(%rsp), %ebx		/* own MXCSR */
+	movzwl	4(%rsp), %r12d		/* own x87 control word */
 	movq	%rsp, (%rdi)
 	movq	%rsp, %rbp		/* for unwinders: rsp moves now */
 	.cfi_remember_state
@@ -128,9 +130,16 @@ tuck__arch_switch_via:
 	.cfi_restore_state
 	movq	%rax, %rsp
 	movl	%edx, %eax
-	ldmxcsr	(%rsp)
-	fldcw	4(%rsp)
+	cmpl	(%rsp), %ebx
+	jne	1f
+	cmpw	4(%rsp), %r12w
+	jne	1f
+0:	.cfi_remember_state
 	RESTORE_AND_RETURN
+	.cfi_restore_state
+1:	ldmxcsr	(%rsp)
+	fldcw	4(%rsp)
+	jmp	0b
 	.cfi_endproc
 	.size	tuck__arch_switch_via, . - tuck__arch_switch_via
 
