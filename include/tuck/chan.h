@@ -15,11 +15,15 @@ extern "C" {
 
 struct tuck_chan;
 
-/* Who runs on when a sender and a receiver meet. */
+/*
+ * Who runs on when one side comes and the other one waits. If that is who
+ * waits, the one who came takes the head of the run queue; otherwise who
+ * waited is appended.
+ */
 enum tuck_prefer {
-	TUCK_PREFER_RECEIVER,	/* the receiver; the sender right after */
-	TUCK_PREFER_SENDER,	/* the sender; the receiver right after */
-	TUCK_PREFER_NEITHER	/* who runs goes on; the other is appended */
+	TUCK_PREFER_RECEIVER,
+	TUCK_PREFER_SENDER,
+	TUCK_PREFER_NEITHER	/* who came goes on */
 };
 
 #define TUCK_ELEM_BYTES_MAX 65536

@@ -11,11 +11,11 @@
 
 #define TEXT_(x) #x
 #define TEXT(x) TEXT_(x)
+#define JOIN(a, b, c) TEXT(a) "." TEXT(b) "." TEXT(c)
 
 const char *tuck_version(void)
 {
-	return TEXT(TUCK_VERSION_MAJOR) "." TEXT(TUCK_VERSION_MINOR) "."
-	       TEXT(TUCK_VERSION_PATCH);
+	return JOIN(TUCK_VERSION_MAJOR, TUCK_VERSION_MINOR, TUCK_VERSION_PATCH);
 }
 
 const char *tuck_strerror(int err)
