@@ -228,10 +228,22 @@ static tuck__cold int complaint(const struct tuck_chan *chan,
 	return r < 0 ? r : -EINVAL;
 }
 
+/* Its frame is all that a waiting tasklet keeps of the call (rule S5). */
+static tuck__noinline int wait_in(struct tuck__link *queue,
+				  enum tuck__why why, struct tuck_chan *chan,
+				  const void *elem, tuck_ns deadline)
+{
+	struct tuck__sched *s = tuck__tls;
+	struct tuck__tasklet *self = s->current;
+
+	self->elem = (void *)(uintptr_t)elem;
+	tuck__link_before(queue, &self->w.link);
+	return (int)tuck__wait(s, why, chan, deadline);
+}
+
 int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
-	struct tuck__tasklet *self;
 	int r;
 
 	if (!usable(chan, s, elem, deadline))
@@ -239,16 +251,12 @@ int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 	r = try_send(s, chan, elem);
 	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
 		return r;
-	self = s->current;
-	self->elem = (void *)(uintptr_t)elem;
-	tuck__link_before(&chan->senders, &self->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_SEND, chan, deadline);
+	return wait_in(&chan->senders, TUCK__WHY_SEND, chan, elem, deadline);
 }
 
 int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
-	struct tuck__tasklet *self;
 	int r;
 
 	if (!usable(chan, s, ret_elem, deadline))
@@ -256,10 +264,8 @@ int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline)
 	r = try_recv(s, chan, ret_elem);
 	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
 		return r;
-	self = s->current;
-	self->elem = ret_elem;
-	tuck__link_before(&chan->receivers, &self->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_RECV, chan, deadline);
+	return wait_in(&chan->receivers, TUCK__WHY_RECV, chan, ret_elem,
+		       deadline);
 }
 
 static void wake_all(struct tuck__sched *s, struct tuck__link *queue)

@@ -653,6 +653,8 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 		tuck__slots_release(c);
 		return;
 	}
+	if (s == &c->native)
+		return;
 	if (ctx->base) {
 		clean((char *)ctx->sp + ctx->tucked, ctx->base);
 		unchain(ctx);
@@ -661,7 +663,7 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 	}
 	if (s->is_slot) {
 		tuck__slots_leave(c, s);
-	} else if (s != &c->native) {
+	} else {
 		tuck__stack_free(c->doomed);
 		c->doomed = s;
 	}

@@ -232,12 +232,13 @@ static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 int tuck_proc_join(int proc, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
-	struct proc *p = &procs[proc];
+	struct proc *p;
 	int r, waited = 0;
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
 	TUCK__REQUIRE(proc >= 0 && proc < TUCK_PROCS_MAX, -ESRCH);
+	p = &procs[proc];
 	for (;;) {
 		pthread_mutex_lock(&lock);
 		r = begin_join(p, s, tuck_self(),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The life of a tasklet: go, self, exit, drop. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -125,6 +126,7 @@ static tuck_id kill_id(struct tuck__sched *s, struct tuck__tasklet *t)
 	int64_t word = id;
 
 	while (!atomic_compare_exchange_strong(&t->id, &word, 0)) {
+		sched_yield();		/* its poster may be about to push */
 		tuck__inbox_drain(s);
 		word = id;
 	}

@@ -7,7 +7,6 @@
 int tuck_sleep(tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
-	intptr_t r;
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
@@ -16,8 +15,7 @@ int tuck_sleep(tuck_ns deadline)
 		return 0;
 	}
 	tuck__link_init(&s->current->w.link);
-	r = tuck__wait(s, TUCK__WHY_SLEEP, NULL, deadline);
-	return r == -ETIMEDOUT ? 0 : (int)r;
+	return (int)tuck__wait(s, TUCK__WHY_SLEEP, NULL, deadline);
 }
 
 static bool take_permit(struct tuck__sched *s)
