@@ -577,10 +577,15 @@ static void find_native_stack(struct tuck__stack *s)
 	pthread_attr_destroy(&attr);
 }
 
-int tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
-		     const struct tuck_config *config)
+void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
+		      const struct tuck_config *config)
 {
 	const size_t page = 4096;
+
+	if (tuck__arch_has_shadow_stack())
+		tuck__fatal("this thread has a shadow stack, which cannot be "
+			    "tucked away: link without -z shstk, or set "
+			    "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
 
 	*c = (struct tuck__cache){
 		.err = &errno,
@@ -592,7 +597,6 @@ int tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		.dice = (uint32_t)config->seed,
 	};
 	find_native_stack(&c->native);
-	return 0;
 }
 
 void tuck__cache_fini(struct tuck__cache *c)

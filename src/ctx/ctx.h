@@ -102,8 +102,8 @@ struct tuck__eh {
 	unsigned int uncaught;
 };
 
-int tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
-		     const struct tuck_config *config);
+void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
+		      const struct tuck_config *config);
 void tuck__cache_fini(struct tuck__cache *c);
 
 /* The flow that runs now, on the thread's own stack. */

@@ -7,6 +7,7 @@
 #ifndef TUCK__ARCH_H
 #define TUCK__ARCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Alignment of a stack pointer at a call. */
@@ -59,6 +60,16 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	frame[8] = 0;
 	frame[9] = 0;
 	return frame;
+}
+
+/* Whether the CPU keeps return addresses where a slice cannot take them. */
+static inline bool tuck__arch_has_shadow_stack(void)
+{
+	uint64_t ssp = 0;
+
+	/* rdsspq: without a shadow stack it is a no-op. */
+	__asm__ volatile("rdsspq %0" : "+r"(ssp));
+	return ssp != 0;
 }
 
 static inline uintptr_t tuck__arch_sp(void)
