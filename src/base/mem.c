@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/mem.h"
+#include "base/sanitize.h"
 
 static atomic_long fault_nth, fault_seen;
 static atomic_int fault_lasting;
@@ -57,7 +58,12 @@ static void *map(size_t bytes, int prot)
 		return NULL;
 	p = mmap(NULL, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
 		 -1, 0);
-	return p == MAP_FAILED ? NULL : p;
+	if (p == MAP_FAILED)
+		return NULL;
+#if TUCK__ASAN
+	__lsan_register_root_region(p, bytes);	/* it holds pointers */
+#endif
+	return p;
 }
 
 void *tuck__map(size_t bytes)
@@ -77,6 +83,10 @@ int tuck__map_commit(void *p, size_t bytes)
 
 void tuck__unmap(void *p, size_t bytes)
 {
-	if (p)
-		munmap(p, bytes);
+	if (!p)
+		return;
+#if TUCK__ASAN
+	__lsan_unregister_root_region(p, bytes);
+#endif
+	munmap(p, bytes);
 }

@@ -93,7 +93,7 @@ static inline void ring_get(struct tuck_chan *chan, void *ret_elem)
 struct partner {
 	struct tuck__tasklet *t;
 	void *elem;
-	intptr_t result;
+	int result;
 };
 
 /* The one who waits longest, in a plain operation or in a select. */
@@ -107,7 +107,7 @@ static inline struct partner partner_at(struct tuck__link *l)
 		return (struct partner){ t, t->elem, 0 };
 	c = (struct tuck__case *)(void *)l;
 	select = c->owner->what;
-	return (struct partner){ c->owner, c->elem, c - select->cases };
+	return (struct partner){ c->owner, c->elem, (int)(c - select->cases) };
 }
 
 static inline void give(const struct partner *to, const void *elem, size_t n)
@@ -229,16 +229,16 @@ static tuck__cold int complaint(const struct tuck_chan *chan,
 }
 
 /* Its frame is all that a waiting tasklet keeps of the call (rule S5). */
-static tuck__noinline int wait_in(struct tuck__link *queue,
-				  enum tuck__why why, struct tuck_chan *chan,
-				  const void *elem, tuck_ns deadline)
+static tuck__noinline int wait_in(struct tuck__link *queue, enum tuck__why why,
+				  struct tuck_chan *chan, const void *elem,
+				  tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
 	struct tuck__tasklet *self = s->current;
 
 	self->elem = (void *)(uintptr_t)elem;
 	tuck__link_before(queue, &self->w.link);
-	return (int)tuck__wait(s, why, chan, deadline);
+	return tuck__wait(s, why, chan, deadline);
 }
 
 int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)

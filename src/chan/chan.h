@@ -20,7 +20,7 @@ struct tuck_chan {
 };
 
 /* What a select is woken with: the index of the case, and this if closed. */
-#define TUCK__CASE_CLOSED ((intptr_t)1 << 30)
+#define TUCK__CASE_CLOSED (1 << 30)
 
 /* 0, or what is wrong with a channel that s wants to use. */
 int tuck__chan_check(const struct tuck_chan *chan, const struct tuck__sched *s);

@@ -80,15 +80,15 @@ int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck__select *select;
-	intptr_t r = check(s, cases, n, deadline);
+	int r = check(s, cases, n, deadline);
 	int i;
 
 	if (r < 0)
-		return (int)r;
+		return r;
 	i = pick(s, cases, n);
 	if (i >= 0) {
 		r = tuck__chan_do(s, cases[i].chan, cases[i].op, cases[i].elem);
-		cases[i].ret_err = (int)r;
+		cases[i].ret_err = r;
 		return i;
 	}
 	if (deadline == TUCK_NOWAIT)
@@ -99,8 +99,8 @@ int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline)
 	r = tuck__wait(s, TUCK__WHY_SELECT, select, deadline);
 	tuck__slice_put(&s->cache.slices, select, select->slice_class);
 	if (r < 0)
-		return (int)r;
-	i = (int)(r & ~TUCK__CASE_CLOSED);
+		return r;
+	i = (r & ~TUCK__CASE_CLOSED);
 	cases[i].ret_err = r & TUCK__CASE_CLOSED ? -EPIPE : 0;
 	return i;
 }

@@ -9,20 +9,7 @@
 #ifndef TUCK__ANNOTATE_H
 #define TUCK__ANNOTATE_H
 
-#if defined(__SANITIZE_ADDRESS__)
-#define TUCK__ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TUCK__ASAN 1
-#endif
-#if __has_feature(safe_stack)
-#error "Tuck cannot slice clang's separate unsafe stack (-fsanitize=safe-stack)"
-#endif
-#endif
-
-#ifndef TUCK__ASAN
-#define TUCK__ASAN 0
-#endif
+#include "base/sanitize.h"
 
 #ifndef TUCK_TORMENT
 #define TUCK_TORMENT 0
@@ -32,18 +19,9 @@
 #define TUCK__CTX_PLAIN (!TUCK__ASAN && !TUCK_TORMENT)
 
 #if TUCK__ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#include <sanitizer/lsan_interface.h>
-
-#define TUCK__CTX_ANNOTATION \
-	const void *asan_bottom; \
-	size_t asan_bytes; \
-	void *asan_fake;
-#define tuck__no_asan __attribute__((__no_sanitize_address__, __noinline__))
+#define TUCK__CTX_ANNOTATION void *asan_fake;
 #else
 #define TUCK__CTX_ANNOTATION
-#define tuck__no_asan
 #endif
 
 #endif

@@ -390,7 +390,7 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	if (to->flags & TUCK__CTX_ABSENT)
 		make_resident(c, to);
 	c->copied_switches += c->copied_bytes != copied;
-	return (struct tuck__landing){ to->sp, 0 };
+	return (struct tuck__landing){ to->sp, c->value };
 }
 
 static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
@@ -411,13 +411,13 @@ static void check_place(const struct tuck__ctx *from)
 /* C++ keeps what is being caught per thread: it travels in this frame. */
 static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
 					      struct tuck__ctx *from,
-					      struct tuck__ctx *to)
+					      struct tuck__ctx *to, int value)
 {
 	struct tuck__eh eh = *c->eh;
 	int r;
 
 	*c->eh = no_cxx;
-	r = tuck__ctx_switch_slow(c, from, to);
+	r = tuck__ctx_switch_slow(c, from, to, value);
 	*c->eh = eh;
 	return r;
 }
@@ -438,13 +438,14 @@ static inline void have_stack(struct tuck__cache *c, struct tuck__ctx *ctx)
 }
 
 int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
-			  struct tuck__ctx *to)
+			  struct tuck__ctx *to, int value)
 {
 	if (tuck__unlikely(c->eh->caught || c->eh->uncaught))
-		return switch_inside_catch(c, from, to);
+		return switch_inside_catch(c, from, to, value);
 	check_place(from);
 	have_stack(c, to);
 	c->leaving = from;
+	c->value = value;
 	from->err = *c->err;
 	*c->err = to->err;
 #if TUCK__ASAN
@@ -460,14 +461,15 @@ int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
 }
 
 void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
-		     struct tuck__ctx *to)
+		     struct tuck__ctx *to, int value)
 {
 	*c->eh = no_cxx;
 	*c->err = to->err;
 	if (TUCK__CTX_PLAIN && !(to->flags & TUCK__CTX_ABSENT))
-		tuck__arch_switch(&c->dead_sp, to->sp);
+		tuck__arch_switch(&c->dead_sp, to->sp, value);
 	have_stack(c, to);
 	c->leaving = NULL;
+	c->value = value;
 	c->dead_stack = from_stack;
 #if TUCK__ASAN
 	depart(NULL, to->stack);
@@ -478,6 +480,11 @@ void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
 }
 
 /* -- looking into a suspended context -- */
+
+static size_t least(ptrdiff_t a, size_t b)
+{
+	return (size_t)a < b ? (size_t)a : b;
+}
 
 /* How many bytes from p on lie in one piece, and where, of at most n. */
 static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
@@ -496,9 +503,7 @@ static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
 		*ret_at = place_in_slice(ctx, p);
 		return (size_t)(end - p) < n ? (size_t)(end - p) : n;
 	}
-	if (ctx->tucked && p < sp && n > (size_t)(sp - p))
-		return (size_t)(sp - p);
-	return n;
+	return ctx->tucked && p < sp ? least(sp - p, n) : n;
 }
 
 char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p)

@@ -74,7 +74,8 @@ struct tuck__cache {
 	int *err;			/* the thread's errno */
 	struct tuck__eh *eh;		/* its C++ exception globals */
 	const struct tuck__host *host;
-	struct tuck__ctx *leaving;	/* in a slow switch: who leaves */
+	struct tuck__ctx *leaving;	/* in a slow switch: who leaves, */
+	int value;			/* and what the other one gets */
 	void *dead_sp;			/* of the context that ended last */
 	struct tuck__stack *dead_stack;	/* where it ran */
 	struct tuck__stack *doomed;	/* not a slot, and its user ended */
@@ -159,14 +160,16 @@ size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx);
 bool tuck__ctx_in_guard(const struct tuck__ctx *ctx, const void *p);
 
 int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
-			  struct tuck__ctx *to);
+			  struct tuck__ctx *to, int value);
 
 /*
- * Suspend from and run to. Returns 0 when from runs again, or -ENOMEM at
- * once if it had to be tucked and could not: then host->stay() was called.
+ * Suspend from and run to, whose own call of this returns value. Returns
+ * what is passed when from runs again; or -ENOMEM at once if it had to be
+ * tucked and could not: then host->stay() was called.
  */
 static inline int tuck__ctx_switch(struct tuck__cache *c,
-				   struct tuck__ctx *from, struct tuck__ctx *to)
+				   struct tuck__ctx *from, struct tuck__ctx *to,
+				   int value)
 {
 #if TUCK__CTX_PLAIN
 	uintptr_t deep = ((uintptr_t)from->base - tuck__arch_sp()) >> 12;
@@ -177,15 +180,15 @@ static inline int tuck__ctx_switch(struct tuck__cache *c,
 			 !c->eh->uncaught)) {
 		from->err = *c->err;
 		*c->err = to->err;
-		return tuck__arch_switch(&from->sp, to->sp);
+		return tuck__arch_switch(&from->sp, to->sp, value);
 	}
 #endif
-	return tuck__ctx_switch_slow(c, from, to);
+	return tuck__ctx_switch_slow(c, from, to, value);
 }
 
 /* Run to and never come back to from, which was retired. */
 tuck__noreturn void tuck__ctx_leave(struct tuck__cache *c,
 				    struct tuck__stack *from_stack,
-				    struct tuck__ctx *to);
+				    struct tuck__ctx *to, int value);
 
 #endif

@@ -122,9 +122,11 @@ static int open_private(struct tuck__cache *c, struct tuck__stack *s,
 {
 	struct tuck__ctx *user = s->top;
 
-	if (user != running && tuck__ctx_reserve(c, user) < 0)
+	/* Under torment it is tucked already, and reserves in any case. */
+	if (user && user != running && tuck__ctx_reserve(c, user) < 0)
 		return -ENOMEM;
-	user->flags |= TUCK__CTX_SHARED;
+	if (user)
+		user->flags |= TUCK__CTX_SHARED;
 	open_slot(c, s);
 	return 0;
 }

@@ -148,8 +148,8 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
 	do
 		r = try_accept(fd, ret_addr, deadline);
 	while (r == -EAGAIN && deadline != TUCK_NOWAIT &&
-	       (r = (int)tuck__fd_park(tuck__tls, fd, TUCK_READABLE,
-				       deadline)) == 0);
+	       (r = tuck__fd_park(tuck__tls, fd, TUCK_READABLE, deadline)) ==
+		       0);
 	if (no_room(r) && deadline != TUCK_NOWAIT && tuck__tls->io)
 		wait_for_room(deadline);
 	return r;

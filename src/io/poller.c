@@ -125,7 +125,7 @@ static void poller_kick(void *arg)
 }
 
 static void wake_waiters(struct tuck__sched *s, struct tuck__link *queue,
-			 intptr_t result)
+			 int result)
 {
 	while (!tuck__list_empty(queue))
 		tuck__wake(s, tuck__tasklet_of(queue->next), result);
@@ -385,8 +385,7 @@ static tuck__noinline int add(struct tuck__sched *s, int fd, struct tuck__fd *f)
 	return r;
 }
 
-intptr_t tuck__fd_park(struct tuck__sched *s, int fd, int events,
-		       tuck_ns deadline)
+int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 {
 	struct tuck__fd *f = known(s->io, fd);
 	bool reads = events & TUCK_READABLE;
@@ -413,7 +412,7 @@ int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
 	struct tuck__poller *p = s->io;
 
 	tuck__link_before(&p->for_room, &s->current->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_FD_ROOM, NULL, deadline);
+	return tuck__wait(s, TUCK__WHY_FD_ROOM, NULL, deadline);
 }
 
 void tuck__breathe(struct tuck__sched *s)

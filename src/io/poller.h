@@ -42,8 +42,7 @@ int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
  * tuck__fd_get() knows: 0, -ETIMEDOUT, -EBADF when it was closed, or an
  * error of epoll_ctl(2).
  */
-intptr_t tuck__fd_park(struct tuck__sched *s, int fd, int events,
-		       tuck_ns deadline);
+int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);
 
 /* Wait until a descriptor is closed, at most until the deadline. */
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline);

@@ -136,9 +136,9 @@ static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, off_t *offset,
 	return r < 0 ? -errno : r;
 }
 
-/* [buf, buf + n) is dead until the read is tried again: no need to keep it. */
-static tuck__noinline intptr_t wait_input(int fd, const void *buf, size_t n,
-					  tuck_ns deadline)
+/* Until the read has happened, [buf, buf + n) is dead: no need to keep it. */
+static tuck__noinline int wait_input(int fd, const void *buf, size_t n,
+				     tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
 
@@ -146,7 +146,14 @@ static tuck__noinline intptr_t wait_input(int fd, const void *buf, size_t n,
 	return tuck__fd_park(s, fd, TUCK_READABLE, deadline);
 }
 
-static tuck__noinline intptr_t wait_output(int fd, tuck_ns deadline)
+static tuck__noinline ssize_t input_done(ssize_t r)
+{
+	if (tuck__likely(tuck__tls != NULL))
+		tuck__ctx_unhole(&tuck__tls->current->ctx);
+	return r;
+}
+
+static tuck__noinline int wait_output(int fd, tuck_ns deadline)
 {
 	return tuck__fd_park(tuck__tls, fd, TUCK_WRITABLE, deadline);
 }
@@ -164,7 +171,7 @@ ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
 		r = try_read(fd, buf, n, deadline);
 	while (would_block(r, deadline) &&
 	       (r = wait_input(fd, buf, n, deadline)) == 0);
-	return r;
+	return input_done(r);
 }
 
 ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
@@ -175,7 +182,7 @@ ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 		r = try_readv(fd, iov, n, deadline);
 	while (would_block(r, deadline) &&
 	       (r = wait_input(fd, NULL, 0, deadline)) == 0);
-	return r;
+	return input_done(r);
 }
 
 ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
@@ -281,7 +288,7 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline)
 	while ((r = try_ready(fd, events, deadline)) == 0) {
 		if (deadline == TUCK_NOWAIT)
 			return -EAGAIN;
-		r = (int)tuck__fd_park(tuck__tls, fd, events, deadline);
+		r = tuck__fd_park(tuck__tls, fd, events, deadline);
 		if (r < 0)
 			return r;
 	}

@@ -249,7 +249,7 @@ int tuck_proc_join(int proc, tuck_ns deadline)
 		if (r != 1)
 			return waited < 0 && r == -EAGAIN ? waited : r;
 		tuck__link_init(&s->current->w.link);
-		waited = (int)tuck__wait(s, TUCK__WHY_PROC,
-					 (void *)(intptr_t)proc, deadline);
+		waited = tuck__wait(s, TUCK__WHY_PROC, (void *)(intptr_t)proc,
+				    deadline);
 	}
 }

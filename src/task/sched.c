@@ -221,14 +221,15 @@ static inline int switch_to(struct tuck__sched *s, struct tuck__tasklet *self,
 {
 	s->current = next;
 	s->switches++;
-	return tuck__ctx_switch(&s->cache, &self->ctx, &next->ctx);
+	return tuck__ctx_switch(&s->cache, &self->ctx, &next->ctx,
+				next->result);
 }
 
 static tuck__cold int park_slow(struct tuck__sched *s)
 {
 	struct tuck__tasklet *self = s->current, *next = find_next(s);
 
-	return next == self ? 0 : switch_to(s, self, next);
+	return next == self ? self->result : switch_to(s, self, next);
 }
 
 int tuck__park(struct tuck__sched *s)
@@ -279,12 +280,10 @@ static void stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 
 	from = tuck__container(from_ctx, struct tuck__tasklet, ctx);
 	to = tuck__container(to_ctx, struct tuck__tasklet, ctx);
-	if (from->w.why != TUCK__WHY_NONE) {
+	if (from->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, from);
-		from->result = -ENOMEM;
-	} else {
+	else
 		tuck__link_cut(&from->w.link);
-	}
 	tuck__link_before(s->ready.next, &to->w.link);
 	s->current = from;
 	s->switches--;
@@ -309,21 +308,17 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 	tuck__link_cut(&t->w.link);
 }
 
-intptr_t tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
-			  tuck_ns deadline)
+int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
+		     tuck_ns deadline)
 {
-	if (tuck__heap_add(&s->timers, &self->w.timer, deadline) < 0) {
-		tuck__unwait(s, self);
-		self->result = -ENOMEM;
-	} else {
-		tuck__park(s);
-	}
-	tuck__ctx_unhole(&self->ctx);
-	return self->result;
+	if (tuck__likely(tuck__heap_add(&s->timers, &self->w.timer, deadline) ==
+			 0))
+		return tuck__park(s);
+	tuck__unwait(s, self);
+	return -ENOMEM;
 }
 
-void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
-		     intptr_t result)
+void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t, int result)
 {
 	struct tuck__tasklet *self = s->current;
 
@@ -413,7 +408,7 @@ int tuck__sched_run_out(struct tuck__sched *s)
 
 	while (s->alive > 1 && r == 0) {
 		tuck__link_init(&s->main->w.link);
-		r = (int)tuck__wait(s, TUCK__WHY_END, NULL, TUCK_FOREVER);
+		r = tuck__wait(s, TUCK__WHY_END, NULL, TUCK_FOREVER);
 	}
 	return r;
 }

@@ -169,7 +169,7 @@ void tuck__task_after(void)
 	give_back(s, self, id);
 	s->current = next;
 	s->switches++;
-	tuck__ctx_leave(&s->cache, stack, &next->ctx);
+	tuck__ctx_leave(&s->cache, stack, &next->ctx, next->result);
 }
 
 void tuck_exit(void)

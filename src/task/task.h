@@ -56,7 +56,7 @@ struct tuck__tasklet {
 	void *what;			/* it waits on */
 	union {
 		void *elem;		/* of a wait on a channel */
-		intptr_t result;	/* of a wait that ended */
+		int result;	/* of a wait that ended */
 	};
 	struct tuck__extra *extra;
 };
@@ -172,23 +172,28 @@ void tuck__look(struct tuck__sched *s);
 /* Out of the ready: the one that runs next, waiting for one if need be. */
 struct tuck__tasklet *tuck__next(struct tuck__sched *s);
 
-/* Let others run until the caller is made ready: 0, or -ENOMEM at once. */
+/*
+ * Let others run until the caller is made ready: its result, or -ENOMEM at
+ * once. All on the way from a call that waits to the switch are tail calls,
+ * so a suspended tasklet keeps no frame of them (rule S5), and the switch
+ * goes back straight to who made the call.
+ */
 int tuck__park(struct tuck__sched *s);
 
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
 
 /* The timed part of tuck__wait(). */
-intptr_t tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
-			  tuck_ns deadline);
+int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
+		     tuck_ns deadline);
 
 /*
  * Wait in the queue that the caller's link was put into (or in none, with
  * the link initialised). Returns what tuck__wake() was given, -ETIMEDOUT, or
  * -ENOMEM; the caller is in no queue any more.
  */
-static inline intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why,
-				  void *what, tuck_ns deadline)
+static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
+			     void *what, tuck_ns deadline)
 {
 	struct tuck__tasklet *self = s->current;
 
@@ -197,9 +202,7 @@ static inline intptr_t tuck__wait(struct tuck__sched *s, enum tuck__why why,
 	self->ctx.note = s->now_ms;
 	if (deadline != TUCK_FOREVER)
 		return tuck__wait_until(s, self, deadline);
-	tuck__park(s);
-	tuck__ctx_unhole(&self->ctx);
-	return self->result;
+	return tuck__park(s);
 }
 
 /* Undo of a wait what is more than one link. */
@@ -217,7 +220,7 @@ static inline void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
 
 /* End the wait of t: to the end of the ready. */
 static inline void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
-			      intptr_t result)
+			      int result)
 {
 	tuck__unwait(s, t);
 	t->result = result;
@@ -226,7 +229,7 @@ static inline void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
 
 /* End the wait of t and run it at once; the caller right after it. */
 void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
-		     intptr_t result);
+		     int result);
 
 uint64_t tuck__random(struct tuck__sched *s);
 

@@ -15,7 +15,7 @@ int tuck_sleep(tuck_ns deadline)
 		return 0;
 	}
 	tuck__link_init(&s->current->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_SLEEP, NULL, deadline);
+	return tuck__wait(s, TUCK__WHY_SLEEP, NULL, deadline);
 }
 
 static bool take_permit(struct tuck__sched *s)
@@ -40,7 +40,7 @@ int tuck_block(tuck_ns deadline)
 	if (deadline == TUCK_NOWAIT)
 		return -EAGAIN;
 	tuck__link_init(&s->current->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_BLOCK, NULL, deadline);
+	return tuck__wait(s, TUCK__WHY_BLOCK, NULL, deadline);
 }
 
 static bool blocked(const struct tuck__tasklet *t)
@@ -94,9 +94,7 @@ int tuck_transfer(tuck_id id)
 	self->w.why = TUCK__WHY_BLOCK;
 	self->what = NULL;
 	self->ctx.note = s->now_ms;
-	self->result = 0;
-	tuck__run_now(s, t);
-	return (int)self->result;
+	return tuck__run_now(s, t);
 }
 
 int tuck_join(tuck_id id, tuck_ns deadline)
@@ -117,5 +115,5 @@ int tuck_join(tuck_id id, tuck_ns deadline)
 	if (!extra)
 		return -ENOMEM;
 	tuck__link_before(&extra->joiners, &s->current->w.link);
-	return (int)tuck__wait(s, TUCK__WHY_JOIN, t, deadline);
+	return tuck__wait(s, TUCK__WHY_JOIN, t, deadline);
 }

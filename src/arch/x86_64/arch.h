@@ -16,21 +16,21 @@
 /* Where a switch goes on, and what it returns there. */
 struct tuck__landing {
 	void *sp;
-	intptr_t result;
+	int value;
 };
 
 typedef struct tuck__landing tuck__arch_fn(void *a, void *b);
 
 /*
  * Push what the ABI says a call preserves, store the stack pointer in
- * *ret_sp, take the stack pointer sp, pop and return 0 there.
+ * *ret_sp, take the stack pointer sp, pop and return value there.
  */
-int tuck__arch_switch(void **ret_sp, void *sp);
+int tuck__arch_switch(void **ret_sp, void *sp, int value);
 
 /*
  * The same, but in between call via(a, b) on this stack below both the saved
  * stack pointer and low, so that it may overwrite anything above; its answer
- * says where to go on.
+ * says where to go on, and with which value.
  */
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);

@@ -51,7 +51,11 @@
 	fnstcw	4(%rsp)
 	.endm
 
-	/* Take the registers of the frame at rsp; eax stays. */
+	/*
+	 * Take the registers of the frame at rsp; rax stays. A return would
+	 * be predicted to go where the suspended context came from; a jump
+	 * is predicted by where contexts went before.
+	 */
 	.macro	RESTORE_AND_RETURN
 	addq	$8, %rsp
 	.cfi_adjust_cfa_offset -8
@@ -73,10 +77,13 @@
 	popq	%rbp
 	.cfi_adjust_cfa_offset -8
 	.cfi_restore %rbp
-	ret
+	popq	%rcx
+	.cfi_adjust_cfa_offset -8
+	.cfi_register %rip, %rcx
+	notrack jmp *%rcx
 	.endm
 
-/* int tuck__arch_switch(void **ret_sp: rdi, void *sp: rsi) */
+/* int tuck__arch_switch(void **ret_sp: rdi, void *sp: rsi, value: rdx) */
 	.globl	tuck__arch_switch
 	.hidden	tuck__arch_switch
 	.type	tuck__arch_switch, @function
@@ -86,13 +93,13 @@ tuck__arch_switch:
 	SWITCH_MARK
 	SAVE
 	movl	(%rsp), %ecx		/* own MXCSR */
-	movzwl	4(%rsp), %edx		/* own x87 control word */
+	movzwl	4(%rsp), %r8d		/* own x87 control word */
 	movq	%rsp, (%rdi)
 	movq	%rsi, %rsp		/* from here on the other's stack */
-	xorl	%eax, %eax
+	movq	%rdx, %rax
 	cmpl	(%rsp), %ecx
 	jne	1f
-	cmpw	4(%rsp), %dx
+	cmpw	4(%rsp), %r8w
 	jne	1f
 0:	.cfi_remember_state
 	RESTORE_AND_RETURN
@@ -104,8 +111,8 @@ tuck__arch_switch:
 	.size	tuck__arch_switch, . - tuck__arch_switch
 
 /*
- * int tuck__arch_switch_via(void **ret_sp: rdi, void *low: rsi, via: rdx,
- *			     void *a: rcx, void *b: r8)
+ * int tuck__arch_switch_via(void **ret_sp: rdi, void *low: rsi,
+ *				  via: rdx, void *a: rcx, void *b: r8)
  */
 	.globl	tuck__arch_switch_via
 	.hidden	tuck__arch_switch_via
@@ -129,7 +136,7 @@ tuck__arch_switch_via:
 	call	*%rdx			/* rax: stack pointer, rdx: result */
 	.cfi_restore_state
 	movq	%rax, %rsp
-	movl	%edx, %eax
+	movq	%rdx, %rax
 	cmpl	(%rsp), %ebx
 	jne	1f
 	cmpw	4(%rsp), %r12w
