@@ -67,15 +67,32 @@ static void (*on_return)(void);
 
 /* -- copying -- */
 
-/* A loop that no compiler turns into wide moves or a call of memcpy. */
+/*
+ * Word by word, and no compiler may make it wider: the bytes nearest to the
+ * stack pointer were just pushed in words, and a wider load would wait for
+ * all of these stores. n is a multiple of 16.
+ */
 static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 {
-	for (size_t i = 0; i < n; i += 8) {
-		uint64_t word;
+	uint64_t a, b, c, d;
 
-		__builtin_memcpy(&word, from + i, 8);
-		__asm__ volatile("" : "+r"(word));
-		__builtin_memcpy(to + i, &word, 8);
+	for (; n >= 32; n -= 32, to += 32, from += 32) {
+		__builtin_memcpy(&a, from, 8);
+		__builtin_memcpy(&b, from + 8, 8);
+		__builtin_memcpy(&c, from + 16, 8);
+		__builtin_memcpy(&d, from + 24, 8);
+		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+		__builtin_memcpy(to, &a, 8);
+		__builtin_memcpy(to + 8, &b, 8);
+		__builtin_memcpy(to + 16, &c, 8);
+		__builtin_memcpy(to + 24, &d, 8);
+	}
+	if (n) {
+		__builtin_memcpy(&a, from, 8);
+		__builtin_memcpy(&b, from + 8, 8);
+		__asm__ volatile("" : "+r"(a), "+r"(b));
+		__builtin_memcpy(to, &a, 8);
+		__builtin_memcpy(to + 8, &b, 8);
 	}
 }
 
@@ -88,10 +105,25 @@ static inline void copy_out(char *slice, const char *stack, size_t n)
 		memcpy(slice + first, stack + first, n - first);
 }
 
+/* A call of memcpy costs as much as copying these few bytes. */
+static inline void copy_few(char *to, const char *from, size_t n)
+{
+	typedef uint64_t pair __attribute__((__vector_size__(16)));
+	pair v;
+
+	for (; n; n -= 16, to += 16, from += 16) {
+		__builtin_memcpy(&v, from, 16);
+		__asm__ volatile("" : "+m"(*(char(*)[16])to));
+		__builtin_memcpy(to, &v, 16);
+	}
+}
+
 static inline void copy_in(char *stack, const char *slice, size_t n)
 {
 	if (TUCK__ASAN)
 		copy_words(stack, slice, n);
+	else if (n <= JUST_PUSHED)
+		copy_few(stack, slice, n);
 	else
 		memcpy(stack, slice, n);
 }
@@ -145,20 +177,33 @@ static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
 {
 	size_t at = (size_t)(p - (char *)ctx->sp);
 
-	return ctx->slice + at - (p < hole_end(ctx) ? 0 : hole_bytes(ctx));
+	if (tuck__unlikely(hole_bytes(ctx) && p >= hole_end(ctx)))
+		at -= hole_bytes(ctx);
+	return ctx->slice + at;
 }
 
 /* -- tucking away and bringing back -- */
 
+static inline size_t slice_room(const struct tuck__ctx *ctx)
+{
+	return ctx->slice ? tuck__slice_class_bytes(ctx->slice_class) : 0;
+}
+
+/* Whether ctx has a block that holds it and is not much too large. */
+static inline bool has_room(const struct tuck__ctx *ctx)
+{
+	size_t need = block_bytes(ctx), room = slice_room(ctx);
+
+	return need <= room && room <= need + need / 4 + 128;
+}
+
 int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
-	size_t need = block_bytes(ctx), room = 0;
+	size_t need = block_bytes(ctx), room = slice_room(ctx);
 	uint32_t cls;
 	char *block;
 
-	if (ctx->slice)
-		room = tuck__slice_class_bytes(ctx->slice_class);
-	if (need <= room && room <= need + need / 4 + 128)
+	if (has_room(ctx))
 		return 0;
 	block = tuck__slice_get(&c->slices, need, &cls);
 	if (!block)
@@ -169,26 +214,33 @@ int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
 	return 0;
 }
 
-/* Move [from, to) of the stack, without the hole, out of it or into it. */
+/* Move [from, to) of the stack, where no hole is, out of it or into it. */
+static inline void move_piece(struct tuck__ctx *ctx, char *from, char *to,
+			      bool out)
+{
+	if (from >= to)
+		return;
+	if (out)
+		copy_out(place_in_slice(ctx, from), from, (size_t)(to - from));
+	else
+		copy_in(from, place_in_slice(ctx, from), (size_t)(to - from));
+}
+
+static tuck__noinline void move_around_hole(struct tuck__ctx *ctx, char *from,
+					    char *to, bool out)
+{
+	char *start = hole_start(ctx), *end = hole_end(ctx);
+
+	move_piece(ctx, from, to < start ? to : start, out);
+	move_piece(ctx, from > end ? from : end, to, out);
+}
+
 static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
 {
-	char *start[2] = { from, from }, *end[2] = { to, from };
-
-	if (tuck__unlikely(hole_bytes(ctx))) {
-		end[0] = to < hole_start(ctx) ? to : hole_start(ctx);
-		start[1] = from > hole_end(ctx) ? from : hole_end(ctx);
-		end[1] = to;
-	}
-	for (int i = 0; i < 2; i++) {
-		if (start[i] >= end[i])
-			continue;
-		if (out)
-			copy_out(place_in_slice(ctx, start[i]), start[i],
-				 (size_t)(end[i] - start[i]));
-		else
-			copy_in(start[i], place_in_slice(ctx, start[i]),
-				(size_t)(end[i] - start[i]));
-	}
+	if (tuck__unlikely(hole_bytes(ctx)))
+		move_around_hole(ctx, from, to, out);
+	else
+		move_piece(ctx, from, to, out);
 }
 
 #if TUCK__ASAN
@@ -233,9 +285,7 @@ static void tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end)
 
 	if (from >= end)
 		return;
-	TUCK__ASSERT(ctx->slice &&
-		     block_bytes(ctx) <=
-			     tuck__slice_class_bytes(ctx->slice_class));
+	TUCK__ASSERT(block_bytes(ctx) <= slice_room(ctx));
 	move(ctx, from, end, true);
 	move_shadow(ctx, from, end, true);
 	ctx->tucked = (uint32_t)(end - (char *)ctx->sp);
@@ -383,7 +433,8 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	if (!from)
 		clean(c->dead_sp, c->dead_stack->base);
 	else if (must_reserve(from)) {
-		if (tuck__ctx_reserve(c, from) < 0)
+		if (tuck__unlikely(!has_room(from)) &&
+		    tuck__ctx_reserve(c, from) < 0)
 			return stay(c, from, to);
 		torment(c, from);
 	}

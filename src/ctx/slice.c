@@ -19,8 +19,8 @@
 #include "base/mem.h"
 #include "ctx/slice.h"
 
-#define STEP		64u
-#define SMALL_CLASSES	16u		/* 64 .. 1,024 */
+#define STEP		TUCK__SLICE_STEP
+#define SMALL_CLASSES	TUCK__SLICE_SMALL
 #define LARGE_BYTES	65536u
 #define PAGE		4096u
 #define CHUNK_BYTES	((size_t)256 * 1024)
@@ -48,12 +48,10 @@ static uint32_t class_of(size_t bytes)
 	return SMALL_CLASSES + (log - 10) * 4 + step;
 }
 
-size_t tuck__slice_class_bytes(uint32_t cls)
+size_t tuck__slice_large_class_bytes(uint32_t cls)
 {
 	uint32_t large = cls - SMALL_CLASSES;
 
-	if (cls < SMALL_CLASSES)
-		return (cls + 1) * STEP;
 	if (cls >= TUCK__SLICE_CLASSES)
 		return LARGE_BYTES +
 		       (size_t)(cls - TUCK__SLICE_CLASSES + 1) * PAGE;

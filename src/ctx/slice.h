@@ -22,7 +22,18 @@ struct tuck__slice_pool {
 void *tuck__slice_get(struct tuck__slice_pool *p, size_t bytes,
 		      uint32_t *ret_class);
 void tuck__slice_put(struct tuck__slice_pool *p, void *block, uint32_t cls);
-size_t tuck__slice_class_bytes(uint32_t cls);
+
+#define TUCK__SLICE_STEP	64u
+#define TUCK__SLICE_SMALL	16u	/* classes of 64 .. 1,024 bytes */
+
+size_t tuck__slice_large_class_bytes(uint32_t cls);
+
+static inline size_t tuck__slice_class_bytes(uint32_t cls)
+{
+	return cls < TUCK__SLICE_SMALL ? (cls + 1) * TUCK__SLICE_STEP :
+					 tuck__slice_large_class_bytes(cls);
+}
+
 void tuck__slice_pool_fini(struct tuck__slice_pool *p);
 
 #endif
