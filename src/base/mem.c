@@ -81,6 +81,11 @@ int tuck__map_commit(void *p, size_t bytes)
 	return faulty() ? -1 : mprotect(p, bytes, PROT_READ | PROT_WRITE);
 }
 
+void tuck__map_forget(void *p, size_t bytes)
+{
+	madvise(p, bytes, MADV_DONTNEED);
+}
+
 void tuck__unmap(void *p, size_t bytes)
 {
 	if (!p)

@@ -16,6 +16,7 @@ void tuck__free(void *p);
 void *tuck__map(size_t bytes);
 void *tuck__map_reserve(size_t bytes);
 int tuck__map_commit(void *p, size_t bytes);
+void tuck__map_forget(void *p, size_t bytes);	/* zero, and not resident */
 void tuck__unmap(void *p, size_t bytes);
 
 /*

@@ -51,257 +51,15 @@
 
 #include "base/mem.h"
 #include "ctx/ctx.h"
+#include "ctx/slices.h"
 #include "ctx/slots.h"
 
-#define UNIT		16u	/* of a hole */
-#define HOLE_MIN	64u	/* smaller ones are not worth two copies */
-#define SCRIBBLE	UINT64_C(0xa5)
-
-/* What a wide load would stall on, since it was just pushed in 8s. */
-#define JUST_PUSHED	256u
+#define SCRIBBLE	UINT64_C(0xa5a5a5a5a5a5a5a5)
 
 struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 
 static struct tuck__eh no_cxx;		/* stays zero */
 static void (*on_return)(void);
-
-/* -- copying -- */
-
-/*
- * Word by word, and no compiler may make it wider: the bytes nearest to the
- * stack pointer were just pushed in words, and a wider load would wait for
- * all of these stores. n is a multiple of 16.
- */
-static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
-{
-	uint64_t a, b, c, d;
-
-	for (; n >= 32; n -= 32, to += 32, from += 32) {
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, from + 8, 8);
-		__builtin_memcpy(&c, from + 16, 8);
-		__builtin_memcpy(&d, from + 24, 8);
-		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy(to + 8, &b, 8);
-		__builtin_memcpy(to + 16, &c, 8);
-		__builtin_memcpy(to + 24, &d, 8);
-	}
-	if (n) {
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, from + 8, 8);
-		__asm__ volatile("" : "+r"(a), "+r"(b));
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy(to + 8, &b, 8);
-	}
-}
-
-static inline void copy_out(char *slice, const char *stack, size_t n)
-{
-	size_t first = TUCK__ASAN || n <= JUST_PUSHED ? n : JUST_PUSHED;
-
-	copy_words(slice, stack, first);
-	if (n > first)
-		memcpy(slice + first, stack + first, n - first);
-}
-
-/* A call of memcpy costs as much as copying these few bytes. */
-static inline void copy_few(char *to, const char *from, size_t n)
-{
-	typedef uint64_t pair __attribute__((__vector_size__(16)));
-	pair v;
-
-	for (; n; n -= 16, to += 16, from += 16) {
-		__builtin_memcpy(&v, from, 16);
-		__asm__ volatile("" : "+m"(*(char(*)[16])to));
-		__builtin_memcpy(to, &v, 16);
-	}
-}
-
-static inline void copy_in(char *stack, const char *slice, size_t n)
-{
-	if (TUCK__ASAN)
-		copy_words(stack, slice, n);
-	else if (n <= JUST_PUSHED)
-		copy_few(stack, slice, n);
-	else
-		memcpy(stack, slice, n);
-}
-
-#if TUCK__ASAN
-static inline char *shadow_of(const void *p)
-{
-	size_t scale, offset;
-
-	__asan_get_shadow_mapping(&scale, &offset);
-	return (char *)(((uintptr_t)p >> scale) + offset);
-}
-#endif
-
-/* -- geometry of a slice -- */
-
-static inline size_t hole_bytes(const struct tuck__ctx *ctx)
-{
-	return (size_t)(ctx->hole_from - ctx->hole_to) * UNIT;
-}
-
-static inline char *hole_start(const struct tuck__ctx *ctx)
-{
-	return ctx->base - (size_t)ctx->hole_from * UNIT;
-}
-
-static inline char *hole_end(const struct tuck__ctx *ctx)
-{
-	return ctx->base - (size_t)ctx->hole_to * UNIT;
-}
-
-static inline size_t live_bytes(const struct tuck__ctx *ctx)
-{
-	return (size_t)(ctx->base - (char *)ctx->sp);
-}
-
-size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx)
-{
-	return ctx->tucked ? live_bytes(ctx) - hole_bytes(ctx) : 0;
-}
-
-static size_t block_bytes(const struct tuck__ctx *ctx)
-{
-	size_t shadow = TUCK__ASAN ? live_bytes(ctx) / 8 : 0;
-
-	return live_bytes(ctx) - hole_bytes(ctx) + shadow;
-}
-
-/* The place in the slice of a byte at p, which is not in the hole. */
-static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
-{
-	size_t at = (size_t)(p - (char *)ctx->sp);
-
-	if (tuck__unlikely(hole_bytes(ctx) && p >= hole_end(ctx)))
-		at -= hole_bytes(ctx);
-	return ctx->slice + at;
-}
-
-/* -- tucking away and bringing back -- */
-
-static inline size_t slice_room(const struct tuck__ctx *ctx)
-{
-	return ctx->slice ? tuck__slice_class_bytes(ctx->slice_class) : 0;
-}
-
-/* Whether ctx has a block that holds it and is not much too large. */
-static inline bool has_room(const struct tuck__ctx *ctx)
-{
-	size_t need = block_bytes(ctx), room = slice_room(ctx);
-
-	return need <= room && room <= need + need / 4 + 128;
-}
-
-int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	size_t need = block_bytes(ctx), room = slice_room(ctx);
-	uint32_t cls;
-	char *block;
-
-	if (has_room(ctx))
-		return 0;
-	block = tuck__slice_get(&c->slices, need, &cls);
-	if (!block)
-		return need <= room ? 0 : -ENOMEM;
-	tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
-	ctx->slice = block;
-	ctx->slice_class = cls;
-	return 0;
-}
-
-/* Move [from, to) of the stack, where no hole is, out of it or into it. */
-static inline void move_piece(struct tuck__ctx *ctx, char *from, char *to,
-			      bool out)
-{
-	if (from >= to)
-		return;
-	if (out)
-		copy_out(place_in_slice(ctx, from), from, (size_t)(to - from));
-	else
-		copy_in(from, place_in_slice(ctx, from), (size_t)(to - from));
-}
-
-static tuck__noinline void move_around_hole(struct tuck__ctx *ctx, char *from,
-					    char *to, bool out)
-{
-	char *start = hole_start(ctx), *end = hole_end(ctx);
-
-	move_piece(ctx, from, to < start ? to : start, out);
-	move_piece(ctx, from > end ? from : end, to, out);
-}
-
-static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
-{
-	if (tuck__unlikely(hole_bytes(ctx)))
-		move_around_hole(ctx, from, to, out);
-	else
-		move_piece(ctx, from, to, out);
-}
-
-#if TUCK__ASAN
-static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
-				      char *to, bool out)
-{
-	char *kept = ctx->slice + live_bytes(ctx) - hole_bytes(ctx) +
-		     (from - (char *)ctx->sp) / 8;
-	char *shadow = shadow_of(from);
-
-	for (size_t i = 0; i < (size_t)(to - from) / 8; i++) {
-		if (out) {
-			kept[i] = shadow[i];
-			shadow[i] = 0;
-		} else {
-			shadow[i] = kept[i];
-		}
-	}
-}
-#else
-static inline void move_shadow(struct tuck__ctx *ctx, char *from, char *to,
-			       bool out)
-{
-	(void)ctx, (void)from, (void)to, (void)out;
-}
-#endif
-
-/* Frames that are left for good leave no poison behind. */
-static inline void clean(const void *from, const char *to)
-{
-#if TUCK__ASAN
-	__asan_unpoison_memory_region(from, (size_t)(to - (const char *)from));
-#else
-	(void)from, (void)to;
-#endif
-}
-
-/* Tuck away what lies below end. */
-static void tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end)
-{
-	char *from = (char *)ctx->sp + ctx->tucked;
-
-	if (from >= end)
-		return;
-	TUCK__ASSERT(block_bytes(ctx) <= slice_room(ctx));
-	move(ctx, from, end, true);
-	move_shadow(ctx, from, end, true);
-	ctx->tucked = (uint32_t)(end - (char *)ctx->sp);
-	ctx->stack->traffic++;
-	c->copied_bytes += (size_t)(end - from);
-}
-
-static void bring_back(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	char *from = ctx->sp, *end = from + ctx->tucked;
-
-	move(ctx, from, end, false);
-	move_shadow(ctx, from, end, false);
-	c->copied_bytes += ctx->tucked;
-	ctx->tucked = 0;
-}
 
 /* Leave ctx the stack below its base. */
 static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
@@ -313,10 +71,10 @@ static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
 		x->flags |= TUCK__CTX_ABSENT;
 		if (x->base > ctx->base) {
 			if ((char *)x->sp < ctx->base)
-				tuck(c, x, ctx->base);
+				tuck__ctx_tuck(c, x, ctx->base);
 			break;
 		}
-		tuck(c, x, x->base);
+		tuck__ctx_tuck(c, x, x->base);
 		s->top = x->above;
 	}
 }
@@ -363,7 +121,7 @@ static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 	} else {
 		make_room(c, ctx);
 		if (ctx->tucked)
-			bring_back(c, ctx);
+			tuck__ctx_bring_back(c, ctx);
 	}
 	if (ctx->stack->top != ctx) {
 		ctx->above = ctx->stack->top;
@@ -382,11 +140,11 @@ static tuck__no_asan void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
 
 	if (!ctx->stack->is_slot)
 		return;
-	tuck(c, ctx, ctx->base);
+	tuck__ctx_tuck(c, ctx, ctx->base);
 	unchain(ctx);
 	ctx->flags |= TUCK__CTX_ABSENT;
 	for (; p < ctx->base; p += 8) {
-		uint64_t word = SCRIBBLE * 0x0101010101010101u;
+		uint64_t word = SCRIBBLE;
 
 		__asm__ volatile("" : "+r"(word));
 		*(volatile uint64_t *)(void *)p = word;
@@ -431,9 +189,9 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	uint64_t copied = c->copied_bytes;
 
 	if (!from)
-		clean(c->dead_sp, c->dead_stack->base);
+		tuck__ctx_clean(c->dead_sp, c->dead_stack->base);
 	else if (must_reserve(from)) {
-		if (tuck__unlikely(!has_room(from)) &&
+		if (tuck__unlikely(!tuck__ctx_has_room(from)) &&
 		    tuck__ctx_reserve(c, from) < 0)
 			return stay(c, from, to);
 		torment(c, from);
@@ -532,77 +290,6 @@ void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
 
 /* -- looking into a suspended context -- */
 
-static size_t least(ptrdiff_t a, size_t b)
-{
-	return (size_t)a < b ? (size_t)a : b;
-}
-
-/* How many bytes from p on lie in one piece, and where, of at most n. */
-static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
-		    char **ret_at)
-{
-	const char *sp = ctx->sp, *end = sp + ctx->tucked;
-
-	*ret_at = (char *)(uintptr_t)p;
-	if (ctx->tucked && p >= sp && p < end) {
-		if (hole_bytes(ctx) && p < hole_start(ctx))
-			end = hole_start(ctx);
-		else if (hole_bytes(ctx) && p < hole_end(ctx))
-			return (size_t)(hole_end(ctx) - p) < n ?
-				       (size_t)(hole_end(ctx) - p) :
-				       n;
-		*ret_at = place_in_slice(ctx, p);
-		return (size_t)(end - p) < n ? (size_t)(end - p) : n;
-	}
-	return ctx->tucked && p < sp ? least(sp - p, n) : n;
-}
-
-char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p)
-{
-	char *at;
-
-	piece(ctx, p, 1, &at);
-	return at;
-}
-
-void tuck__ctx_read(const struct tuck__ctx *ctx, void *to, const void *from,
-		    size_t n)
-{
-	for (size_t done = 0, k; done < n; done += k) {
-		char *at;
-
-		k = piece(ctx, (const char *)from + done, n - done, &at);
-		memcpy((char *)to + done, at, k);
-	}
-}
-
-void tuck__ctx_write(const struct tuck__ctx *ctx, void *to, const void *from,
-		     size_t n)
-{
-	for (size_t done = 0, k; done < n; done += k) {
-		char *at;
-
-		k = piece(ctx, (char *)to + done, n - done, &at);
-		memcpy(at, (const char *)from + done, k);
-	}
-}
-
-void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
-{
-	uintptr_t base = (uintptr_t)ctx->base, at = (uintptr_t)p;
-	uintptr_t from, to;
-
-	if (n < HOLE_MIN || at < tuck__arch_sp() || at >= base ||
-	    n > base - at || base - at >= 65535 * (uintptr_t)UNIT)
-		return;
-	from = (base - at) / UNIT;
-	to = (base - at - n + UNIT - 1) / UNIT;
-	if (from > to) {
-		ctx->hole_from = (uint16_t)from;
-		ctx->hole_to = (uint16_t)to;
-	}
-}
-
 bool tuck__ctx_in_guard(const struct tuck__ctx *ctx, const void *p)
 {
 	const struct tuck__stack *s = ctx->stack;
@@ -663,6 +350,11 @@ void tuck__cache_fini(struct tuck__cache *c)
 	tuck__slice_pool_fini(&c->slices);
 }
 
+void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running)
+{
+	tuck__slots_trim(c, running);
+}
+
 void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
 	*ctx = (struct tuck__ctx){
@@ -716,7 +408,7 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 	if (s == &c->native)
 		return;
 	if (ctx->base) {
-		clean((char *)ctx->sp + ctx->tucked, ctx->base);
+		tuck__ctx_clean((char *)ctx->sp + ctx->tucked, ctx->base);
 		unchain(ctx);
 		tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
 		ctx->slice = NULL;

@@ -25,6 +25,7 @@
 #include <stdint.h>
 
 #include "base/mem.h"
+#include "ctx/slices.h"
 #include "ctx/slots.h"
 
 #define PAGE	((size_t)4096)
@@ -253,6 +254,30 @@ void tuck__stack_free(struct tuck__stack *s)
 	start = s->limit - s->guard;
 	tuck__unmap(start, (size_t)(s->base + PAD - start));
 	tuck__free(s);
+}
+
+static void trim(struct tuck__cache *c, struct tuck__stack *s,
+		 const struct tuck__ctx *running)
+{
+	struct tuck__ctx *top = s->top;
+	uintptr_t end = (uintptr_t)s->limit + c->slot_bytes;
+
+	if (top && top == running)
+		return;
+	if (top && s->place) {
+		tuck__ctx_tuck(c, top, top->base);
+		top->flags |= TUCK__CTX_ABSENT;
+		s->top = top->above;
+	} else if (top) {
+		end = (uintptr_t)top->sp & ~(PAGE - 1);
+	}
+	tuck__map_forget(s->limit, end - (uintptr_t)s->limit);
+}
+
+void tuck__slots_trim(struct tuck__cache *c, struct tuck__ctx *running)
+{
+	for (uint32_t i = 0; i < c->slots_made; i++)
+		trim(c, &c->slots[i], running);
 }
 
 void tuck__slots_fini(struct tuck__cache *c)

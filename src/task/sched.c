@@ -25,6 +25,10 @@
 
 #define LOOK_EVERY	128
 
+/* When an idle proc gives pages back, and how often at most. */
+#define TRIM_AFTER	TUCK_MS(100)
+#define TRIM_EVERY	TUCK_SEC(1)
+
 /* With fewer tasklets than this all of them are in the cache anyway. */
 #define MANY		256
 
@@ -112,17 +116,47 @@ void tuck__look(struct tuck__sched *s)
 		s->idle->wait(s, s->idle_arg, TUCK_NOWAIT);
 }
 
+static inline tuck_ns sooner(tuck_ns a, tuck_ns b)
+{
+	return a < b ? a : b;
+}
+
+static inline tuck_ns later(tuck_ns a, tuck_ns b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * A proc that has been idle for a while gives pages of its stacks back, but
+ * not often, for touching them again costs a fault each.
+ */
+static tuck_ns trim_if_idle(struct tuck__sched *s, tuck_ns now)
+{
+	if (s->trimmed)
+		return TUCK_FOREVER;
+	if (s->trim_at == TUCK_FOREVER)
+		s->trim_at = later(now + TRIM_AFTER,
+				   s->trimmed_at + TRIM_EVERY);
+	if (now < s->trim_at)
+		return s->trim_at;
+	tuck__cache_trim(&s->cache, &s->current->ctx);
+	s->trimmed_at = now;
+	s->trimmed = true;
+	return TUCK_FOREVER;
+}
+
 /* Nothing is ready: wait until something may be. */
 static void wait_for_work(struct tuck__sched *s)
 {
-	tuck_ns deadline = tuck__heap_next(&s->timers);
+	tuck_ns deadline = tuck__heap_next(&s->timers), now = tuck_now();
 	bool forever = deadline == TUCK_FOREVER && !s->idle->busy(s->idle_arg);
 
-	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
+	s->now_ms = (uint32_t)(now / TUCK_MS(1));
+	deadline = sooner(deadline, trim_if_idle(s, now));
 	if (forever) {
 		if (tuck__stuck(s))
 			return;
-		deadline = tuck_after(s->recheck);
+		deadline = sooner(deadline, now + s->recheck);
 		s->recheck *= s->recheck < RECHECK_MAX ? 2 : 1;
 	}
 	atomic_store(&s->sleeping, 1);
@@ -137,6 +171,8 @@ static tuck__cold void find_work(struct tuck__sched *s)
 {
 	tuck__look(s);
 	s->recheck = RECHECK_MIN;
+	s->trim_at = TUCK_FOREVER;
+	s->trimmed = false;
 	while (tuck__list_empty(&s->ready)) {
 		wait_for_work(s);
 		tuck__inbox_drain(s);

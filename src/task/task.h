@@ -131,6 +131,8 @@ struct tuck__sched {
 	void *io;
 
 	tuck_ns recheck;		/* how long until the next question */
+	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
+	bool trimmed;
 	uint32_t number;		/* in the registry */
 	bool in_use;			/* registry's lock */
 	bool stuck;			/* registry's lock */

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Slices: the copying, and what lies where.
+ *
+ * A slice holds [sp, base) of its context without the hole: first what lies
+ * below the hole, then what lies above it; under AddressSanitizer the shadow
+ * bytes of all of it follow. Of a context that is only overlapped in part,
+ * [sp, sp + tucked) is in the slice and the rest still on the stack.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "ctx/slices.h"
+
+#define HOLE_MIN	64u	/* smaller ones are not worth two copies */
+
+/* What a wide load would stall on, since it was just pushed in 8s. */
+#define JUST_PUSHED	256u
+
+/* -- copying -- */
+
+/*
+ * Word by word, and no compiler may make it wider: the bytes nearest to the
+ * stack pointer were just pushed in words, and a wider load would wait for
+ * all of these stores. n is a multiple of 16.
+ */
+static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
+{
+	uint64_t a, b, c, d;
+
+	for (; n >= 32; n -= 32, to += 32, from += 32) {
+		__builtin_memcpy(&a, from, 8);
+		__builtin_memcpy(&b, from + 8, 8);
+		__builtin_memcpy(&c, from + 16, 8);
+		__builtin_memcpy(&d, from + 24, 8);
+		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
+		__builtin_memcpy(to, &a, 8);
+		__builtin_memcpy(to + 8, &b, 8);
+		__builtin_memcpy(to + 16, &c, 8);
+		__builtin_memcpy(to + 24, &d, 8);
+	}
+	if (n) {
+		__builtin_memcpy(&a, from, 8);
+		__builtin_memcpy(&b, from + 8, 8);
+		__asm__ volatile("" : "+r"(a), "+r"(b));
+		__builtin_memcpy(to, &a, 8);
+		__builtin_memcpy(to + 8, &b, 8);
+	}
+}
+
+static inline void copy_out(char *slice, const char *stack, size_t n)
+{
+	size_t first = TUCK__ASAN || n <= JUST_PUSHED ? n : JUST_PUSHED;
+
+	copy_words(slice, stack, first);
+	if (n > first)
+		memcpy(slice + first, stack + first, n - first);
+}
+
+/* A call of memcpy costs as much as copying these few bytes. */
+static inline void copy_few(char *to, const char *from, size_t n)
+{
+	typedef uint64_t pair __attribute__((__vector_size__(16)));
+	pair v;
+
+	for (; n; n -= 16, to += 16, from += 16) {
+		__builtin_memcpy(&v, from, 16);
+		__asm__ volatile("" : "+m"(*(char(*)[16])to));
+		__builtin_memcpy(to, &v, 16);
+	}
+}
+
+static inline void copy_in(char *stack, const char *slice, size_t n)
+{
+	if (TUCK__ASAN)
+		copy_words(stack, slice, n);
+	else if (n <= JUST_PUSHED)
+		copy_few(stack, slice, n);
+	else
+		memcpy(stack, slice, n);
+}
+
+#if TUCK__ASAN
+static inline char *shadow_of(const void *p)
+{
+	size_t scale, offset;
+
+	__asan_get_shadow_mapping(&scale, &offset);
+	return (char *)(((uintptr_t)p >> scale) + offset);
+}
+#endif
+
+/* -- geometry -- */
+
+static inline char *hole_start(const struct tuck__ctx *ctx)
+{
+	return ctx->base - (size_t)ctx->hole_from * TUCK__HOLE_UNIT;
+}
+
+static inline char *hole_end(const struct tuck__ctx *ctx)
+{
+	return ctx->base - (size_t)ctx->hole_to * TUCK__HOLE_UNIT;
+}
+
+size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx)
+{
+	return ctx->tucked ? tuck__live_bytes(ctx) - tuck__hole_bytes(ctx) : 0;
+}
+
+/* The place in the slice of a byte at p, which is not in the hole. */
+static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
+{
+	size_t at = (size_t)(p - (char *)ctx->sp);
+
+	if (tuck__unlikely(tuck__hole_bytes(ctx) && p >= hole_end(ctx)))
+		at -= tuck__hole_bytes(ctx);
+	return ctx->slice + at;
+}
+
+/* -- tucking away and bringing back -- */
+
+int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	size_t need = tuck__block_bytes(ctx), room = tuck__slice_room(ctx);
+	uint32_t cls;
+	char *block;
+
+	if (tuck__ctx_has_room(ctx))
+		return 0;
+	block = tuck__slice_get(&c->slices, need, &cls);
+	if (!block)
+		return need <= room ? 0 : -ENOMEM;
+	tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
+	ctx->slice = block;
+	ctx->slice_class = cls;
+	return 0;
+}
+
+/* Move [from, to) of the stack, where no hole is, out of it or into it. */
+static inline void move_piece(struct tuck__ctx *ctx, char *from, char *to,
+			      bool out)
+{
+	if (from >= to)
+		return;
+	if (out)
+		copy_out(place_in_slice(ctx, from), from, (size_t)(to - from));
+	else
+		copy_in(from, place_in_slice(ctx, from), (size_t)(to - from));
+}
+
+static tuck__noinline void move_around_hole(struct tuck__ctx *ctx, char *from,
+					    char *to, bool out)
+{
+	char *start = hole_start(ctx), *end = hole_end(ctx);
+
+	move_piece(ctx, from, to < start ? to : start, out);
+	move_piece(ctx, from > end ? from : end, to, out);
+}
+
+static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
+{
+	if (tuck__unlikely(tuck__hole_bytes(ctx)))
+		move_around_hole(ctx, from, to, out);
+	else
+		move_piece(ctx, from, to, out);
+}
+
+#if TUCK__ASAN
+static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
+				      char *to, bool out)
+{
+	char *kept = ctx->slice + tuck__live_bytes(ctx) -
+		     tuck__hole_bytes(ctx) + (from - (char *)ctx->sp) / 8;
+	char *shadow = shadow_of(from);
+
+	for (size_t i = 0; i < (size_t)(to - from) / 8; i++) {
+		if (out) {
+			kept[i] = shadow[i];
+			shadow[i] = 0;
+		} else {
+			shadow[i] = kept[i];
+		}
+	}
+}
+#else
+static inline void move_shadow(struct tuck__ctx *ctx, char *from, char *to,
+			       bool out)
+{
+	(void)ctx, (void)from, (void)to, (void)out;
+}
+#endif
+
+void tuck__ctx_tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end)
+{
+	char *from = (char *)ctx->sp + ctx->tucked;
+
+	if (from >= end)
+		return;
+	TUCK__ASSERT(tuck__block_bytes(ctx) <= tuck__slice_room(ctx));
+	move(ctx, from, end, true);
+	move_shadow(ctx, from, end, true);
+	ctx->tucked = (uint32_t)(end - (char *)ctx->sp);
+	ctx->stack->traffic++;
+	c->copied_bytes += (size_t)(end - from);
+}
+
+void tuck__ctx_bring_back(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	char *from = ctx->sp, *end = from + ctx->tucked;
+
+	move(ctx, from, end, false);
+	move_shadow(ctx, from, end, false);
+	c->copied_bytes += ctx->tucked;
+	ctx->tucked = 0;
+}
+
+/* -- looking into a suspended context -- */
+
+static size_t least(ptrdiff_t a, size_t b)
+{
+	return (size_t)a < b ? (size_t)a : b;
+}
+
+/* How many bytes from p on lie in one piece, and where, of at most n. */
+static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
+		    char **ret_at)
+{
+	const char *sp = ctx->sp, *end = sp + ctx->tucked;
+
+	*ret_at = (char *)(uintptr_t)p;
+	if (ctx->tucked && p >= sp && p < end) {
+		if (tuck__hole_bytes(ctx) && p < hole_start(ctx))
+			end = hole_start(ctx);
+		else if (tuck__hole_bytes(ctx) && p < hole_end(ctx))
+			return (size_t)(hole_end(ctx) - p) < n ?
+				       (size_t)(hole_end(ctx) - p) :
+				       n;
+		*ret_at = place_in_slice(ctx, p);
+		return (size_t)(end - p) < n ? (size_t)(end - p) : n;
+	}
+	return ctx->tucked && p < sp ? least(sp - p, n) : n;
+}
+
+char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p)
+{
+	char *at;
+
+	piece(ctx, p, 1, &at);
+	return at;
+}
+
+void tuck__ctx_read(const struct tuck__ctx *ctx, void *to, const void *from,
+		    size_t n)
+{
+	for (size_t done = 0, k; done < n; done += k) {
+		char *at;
+
+		k = piece(ctx, (const char *)from + done, n - done, &at);
+		memcpy((char *)to + done, at, k);
+	}
+}
+
+void tuck__ctx_write(const struct tuck__ctx *ctx, void *to, const void *from,
+		     size_t n)
+{
+	for (size_t done = 0, k; done < n; done += k) {
+		char *at;
+
+		k = piece(ctx, (char *)to + done, n - done, &at);
+		memcpy(at, (const char *)from + done, k);
+	}
+}
+
+void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
+{
+	uintptr_t base = (uintptr_t)ctx->base, at = (uintptr_t)p;
+	uintptr_t from, to;
+
+	if (n < HOLE_MIN || at < tuck__arch_sp() || at >= base ||
+	    n > base - at || base - at >= 65535 * (uintptr_t)TUCK__HOLE_UNIT)
+		return;
+	from = (base - at) / TUCK__HOLE_UNIT;
+	to = (base - at - n + TUCK__HOLE_UNIT - 1) / TUCK__HOLE_UNIT;
+	if (from > to) {
+		ctx->hole_from = (uint16_t)from;
+		ctx->hole_to = (uint16_t)to;
+	}
+}
