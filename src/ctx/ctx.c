@@ -61,6 +61,14 @@ struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 static struct tuck__eh no_cxx;		/* stays zero */
 static void (*on_return)(void);
 
+/* For the check of each switch that it is on the right stack. */
+static uint16_t pages_of(const struct tuck__stack *s)
+{
+	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
+
+	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
+}
+
 /* Leave ctx the stack below its base. */
 static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -97,13 +105,6 @@ static void arrived(void)
 #else
 #define arrived NULL
 #endif
-
-static uint16_t pages_of(const struct tuck__stack *s)
-{
-	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
-
-	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
-}
 
 /* Put ctx on top of its stack's chain, whole. */
 static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
@@ -360,7 +361,7 @@ void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 	*ctx = (struct tuck__ctx){
 		.base = c->native.base,
 		.stack = &c->native,
-		.pages = 65535,
+		.pages = pages_of(&c->native),
 	};
 	c->native.top = ctx;
 	c->native.users++;

@@ -227,9 +227,12 @@ void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx)
 
 struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
 {
-	struct tuck__stack *s = tuck__alloc(sizeof(*s));
+	struct tuck__stack *s;
 	char *p = NULL;
 
+	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - PAGE)
+		return NULL;
+	s = tuck__alloc(sizeof(*s));
 	bytes = whole_pages(bytes + PAD);
 	if (s)
 		p = tuck__map_reserve(c->guard_bytes + bytes);

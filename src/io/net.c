@@ -71,7 +71,10 @@ int tuck_addr_local(int fd, struct tuck_addr *ret_addr)
 
 /* -- accept -- */
 
-/* The connection, not the listener, is at fault: accept(2), "Notes". */
+/*
+ * The connection, not the listener, is at fault: accept(2), "Notes". Of the
+ * errors there, EOPNOTSUPP can also be the listener's own.
+ */
 static bool connection_gone(int err)
 {
 	switch (err) {
@@ -83,7 +86,6 @@ static bool connection_gone(int err)
 	case EHOSTDOWN:
 	case ENONET:
 	case EHOSTUNREACH:
-	case EOPNOTSUPP:
 	case ENETUNREACH: return true;
 	default: return false;
 	}
@@ -94,15 +96,16 @@ static bool no_room(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
-static int adopt_accepted(struct tuck__sched *s, int fd)
+static int adopt_accepted(struct tuck__sched *s, int fd, uint32_t bits)
 {
-	int r = tuck__fd_adopt(s, fd, STREAM);
+	int r = tuck__fd_adopt(s, fd, bits);
 
 	if (r < 0) {
 		close(fd);
 		return r;
 	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (bits & TUCK__FD_STREAM)
+		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return fd;
 }
 
@@ -116,7 +119,6 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	tuck__breathe(s);
 	r = tuck__fd_get(s, fd, &f);
 	if (r < 0)
 		return r;
@@ -127,7 +129,7 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 	} while (r < 0 && connection_gone(errno));
 	if (r < 0)
 		return -errno;
-	r = adopt_accepted(s, r);
+	r = adopt_accepted(s, r, f->bits & STREAM);
 	if (r >= 0 && ret_addr)
 		*ret_addr = addr;
 	return r;
@@ -152,7 +154,7 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
 		       0);
 	if (no_room(r) && deadline != TUCK_NOWAIT && tuck__tls->io)
 		wait_for_room(deadline);
-	return r;
+	return (int)tuck__breathe(r);
 }
 
 /* -- connect -- */
@@ -179,7 +181,6 @@ static tuck__noinline int start_connect(const char *text, tuck_ns deadline,
 	TUCK__REQUIRE(deadline >= 0 && tuck_addr_parse(&addr, text) == 0,
 		      -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	tuck__breathe(s);
 	fd = open_socket(s, addr.sa.ss_family);
 	if (fd < 0)
 		return fd;
@@ -196,9 +197,9 @@ int tuck_tcp_connect(const char *addr, tuck_ns deadline)
 	int fd, r = start_connect(addr, deadline, &fd);
 
 	if (r != -EINPROGRESS)
-		return r;
+		return (int)tuck__breathe(r);
 	r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
 	if (r > 0)
 		r = outcome(fd);
-	return r < 0 ? close_with(fd, r) : fd;
+	return (int)tuck__breathe(r < 0 ? close_with(fd, r) : fd);
 }

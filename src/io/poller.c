@@ -324,6 +324,8 @@ static int entry(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 	if (r < 0)
 		return r;
 	if (tuck__unlikely(!known(p, fd))) {
+		if (fcntl(fd, F_GETFD) < 0)
+			return -errno;
 		r = make_chunk(p, (uint32_t)fd / CHUNK);
 		if (r < 0)
 			return r;
@@ -334,19 +336,21 @@ static int entry(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 
 static int get_to_know(int fd, struct tuck__fd *f)
 {
-	int flags = fcntl(fd, F_GETFL), protocol = 0;
-	socklen_t len = sizeof(protocol);
+	int flags = fcntl(fd, F_GETFL), type = 0, protocol = 0;
+	socklen_t len = sizeof(int);
 
 	if (flags < 0)
 		return -errno;
 	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -errno;
 	f->bits = TUCK__FD_KNOWN;
-	if (getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0) {
-		f->bits |= TUCK__FD_SOCKET;
-		if (protocol == IPPROTO_TCP)
-			f->bits |= TUCK__FD_STREAM;
-	}
+	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+		return 0;
+	f->bits |= TUCK__FD_SOCKET;
+	if (type == SOCK_STREAM &&
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+	    protocol == IPPROTO_TCP)
+		f->bits |= TUCK__FD_STREAM;
 	return 0;
 }
 
@@ -389,6 +393,7 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 {
 	struct tuck__fd *f = known(s->io, fd);
 	bool reads = events & TUCK_READABLE;
+	uint32_t gen = f->gen;
 	int r;
 
 	if (tuck__unlikely(!(f->bits & TUCK__FD_ADDED))) {
@@ -403,8 +408,10 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 		s->current->w.bits |= TUCK__EITHER;
 	tuck__link_before(reads ? &f->readers : &f->writers,
 			  &s->current->w.link);
-	return tuck__wait(s, reads ? TUCK__WHY_READ : TUCK__WHY_WRITE,
-			  (void *)(intptr_t)fd, deadline);
+	r = tuck__wait(s, reads ? TUCK__WHY_READ : TUCK__WHY_WRITE,
+		       (void *)(intptr_t)fd, deadline);
+	/* The number may be somebody else's by now. */
+	return r == 0 && f->gen != gen ? -EBADF : r;
 }
 
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
@@ -415,12 +422,15 @@ int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
 	return tuck__wait(s, TUCK__WHY_FD_ROOM, NULL, deadline);
 }
 
-void tuck__breathe(struct tuck__sched *s)
+ssize_t tuck__breathe(ssize_t result)
 {
-	if (tuck__unlikely(++s->run >= RUN_MAX)) {
+	struct tuck__sched *s = tuck__tls;
+
+	if (tuck__unlikely(s && ++s->run >= RUN_MAX)) {
 		s->run = 0;
 		tuck_yield();
 	}
+	return result;
 }
 
 int tuck_fd_close(int fd)

@@ -47,8 +47,11 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);
 /* Wait until a descriptor is closed, at most until the deadline. */
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline);
 
-/* Let others run if the caller has gone on for long without a wait. */
-void tuck__breathe(struct tuck__sched *s);
+/*
+ * The last thing of each call: let others run if there were many without a
+ * wait. Returns result.
+ */
+ssize_t tuck__breathe(ssize_t result);
 
 /*
  * Make the wake-up descriptors of all procs that may ever be, so that they

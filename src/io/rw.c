@@ -11,7 +11,9 @@
  * tasklet waits (rule S5).
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <tuck/io.h>
@@ -25,24 +27,27 @@ static inline int begin(struct tuck__sched *s, int fd, tuck_ns deadline,
 {
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	tuck__breathe(s);
 	return tuck__fd_get(s, fd, ret_fd);
 }
 
 /* Whether the next input is certain to come with an edge. */
-static inline bool must_wait(const struct tuck__fd *f, tuck_ns deadline)
+static inline bool must_wait(const struct tuck__fd *f, size_t asked,
+			     tuck_ns deadline)
 {
-	return (f->bits & TUCK__FD_EMPTY) && deadline != TUCK_NOWAIT;
+	return (f->bits & TUCK__FD_EMPTY) && asked && deadline != TUCK_NOWAIT;
 }
 
+/* What a try gave. Who asked for nothing got all of it. */
 static inline ssize_t input_came(struct tuck__fd *f, ssize_t r, size_t asked)
 {
 	const uint32_t sure = TUCK__FD_STREAM | TUCK__FD_ADDED;
 
+	if (r < 0)
+		return errno == EAGAIN && asked == 0 ? 0 : -errno;
 	if (r > 0 && (size_t)r < asked &&
 	    (f->bits & (sure | TUCK__FD_HUNG)) == sure)
 		f->bits |= TUCK__FD_EMPTY;
-	return r < 0 ? -errno : r;
+	return r;
 }
 
 static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
@@ -53,7 +58,7 @@ static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 
 	if (r < 0)
 		return r;
-	if (must_wait(f, deadline))
+	if (must_wait(f, n, deadline))
 		return -EAGAIN;
 	do
 		r = read(fd, buf, n);
@@ -74,16 +79,20 @@ static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
 					tuck_ns deadline)
 {
 	struct tuck__fd *f;
+	size_t asked;
 	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
 
 	if (r < 0)
 		return r;
-	if (must_wait(f, deadline))
+	if (n < 0 || n > IOV_MAX)
+		return -EINVAL;
+	asked = total(iov, n);
+	if (must_wait(f, asked, deadline))
 		return -EAGAIN;
 	do
 		r = readv(fd, iov, n);
 	while (r < 0 && errno == EINTR);
-	return input_came(f, r, r > 0 ? total(iov, n) : 0);
+	return input_came(f, r, asked);
 }
 
 static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
@@ -122,18 +131,45 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 	return r < 0 ? -errno : r;
 }
 
+/* sendfile(2) has no MSG_NOSIGNAL. */
+static void block_sigpipe(sigset_t *ret_was)
+{
+	sigset_t sigpipe;
+
+	sigemptyset(&sigpipe);
+	sigaddset(&sigpipe, SIGPIPE);
+	pthread_sigmask(SIG_BLOCK, &sigpipe, ret_was);
+}
+
+static void unblock_sigpipe(const sigset_t *was, bool came)
+{
+	const struct timespec now = { 0, 0 };
+	sigset_t sigpipe;
+
+	if (came && !sigismember(was, SIGPIPE)) {
+		sigemptyset(&sigpipe);
+		sigaddset(&sigpipe, SIGPIPE);
+		sigtimedwait(&sigpipe, NULL, &now);
+	}
+	pthread_sigmask(SIG_SETMASK, was, NULL);
+}
+
 static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, off_t *offset,
 					   size_t n, tuck_ns deadline)
 {
 	struct tuck__fd *f;
 	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	sigset_t was;
 
 	if (r < 0)
 		return r;
+	block_sigpipe(&was);
 	do
 		r = sendfile(fd, file_fd, offset, n);
 	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
+	r = r < 0 ? -errno : r;
+	unblock_sigpipe(&was, r == -EPIPE);
+	return r;
 }
 
 /* Until the read has happened, [buf, buf + n) is dead: no need to keep it. */
@@ -146,11 +182,12 @@ static tuck__noinline int wait_input(int fd, const void *buf, size_t n,
 	return tuck__fd_park(s, fd, TUCK_READABLE, deadline);
 }
 
+/* The hole ends with the call that made it. */
 static tuck__noinline ssize_t input_done(ssize_t r)
 {
 	if (tuck__likely(tuck__tls != NULL))
 		tuck__ctx_unhole(&tuck__tls->current->ctx);
-	return r;
+	return tuck__breathe(r);
 }
 
 static tuck__noinline int wait_output(int fd, tuck_ns deadline)
@@ -193,7 +230,7 @@ ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
 		r = try_write(fd, buf, n, deadline);
 	while (would_block(r, deadline) &&
 	       (r = wait_output(fd, deadline)) == 0);
-	return r;
+	return tuck__breathe(r);
 }
 
 ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
@@ -204,7 +241,7 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 		r = try_writev(fd, iov, n, deadline);
 	while (would_block(r, deadline) &&
 	       (r = wait_output(fd, deadline)) == 0);
-	return r;
+	return tuck__breathe(r);
 }
 
 ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
@@ -216,7 +253,7 @@ ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
 		r = try_sendfile(fd, file_fd, offset, n, deadline);
 	while (would_block(r, deadline) &&
 	       (r = wait_output(fd, deadline)) == 0);
-	return r;
+	return tuck__breathe(r);
 }
 
 ssize_t tuck_read_full(int fd, void *buf, size_t n, tuck_ns deadline)
@@ -292,5 +329,5 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline)
 		if (r < 0)
 			return r;
 	}
-	return r;
+	return (int)tuck__breathe(r);
 }

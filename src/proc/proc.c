@@ -181,8 +181,13 @@ static bool valid(const struct tuck_proc_attr *attr)
 {
 	if (!attr)
 		return true;
-	return attr->cpu >= 0 && attr->cpu <= CPU_SETSIZE && attr->n_fds >= 0 &&
-	       (attr->fds || !attr->n_fds);
+	if (attr->cpu < 0 || attr->cpu > CPU_SETSIZE || attr->n_fds < 0 ||
+	    (attr->n_fds && !attr->fds))
+		return false;
+	for (int i = 0; i < attr->n_fds; i++)
+		if (attr->fds[i] < 0)
+			return false;
+	return true;
 }
 
 int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
@@ -216,9 +221,13 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 		      tuck_ns deadline)
 {
+	struct tuck__sched *home;
+
 	TUCK__REQUIRE(p->state != FREE, -ESRCH);
-	TUCK__REQUIRE(!p->joiner || p->joiner == self, -EBUSY);
 	TUCK__REQUIRE(p->sched != s, -EDEADLK);
+	TUCK__REQUIRE(!p->joiner || p->joiner == self ||
+			      !tuck__find(p->joiner, &home),
+		      -EBUSY);	/* unless the joiner was dropped */
 	if (p->state == ENDED) {
 		pthread_join(p->thread, NULL);	/* it is at its last line */
 		p->state = FREE;

@@ -20,6 +20,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,7 +166,10 @@ void tuck__inbox_drain(struct tuck__sched *s)
 
 /* -- everybody waits for ever -- */
 
-/* OS threads of the process, or 0 where /proc does not tell. */
+/*
+ * OS threads of the process; 0 where there is no /proc, very many where it
+ * cannot be read just now.
+ */
 static long thread_count(void)
 {
 	char text[512], *p;
@@ -173,7 +177,7 @@ static long thread_count(void)
 	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
-		return 0;
+		return errno == ENOENT ? 0 : LONG_MAX;
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (n <= 0)

@@ -103,7 +103,8 @@ static void fire_timers(struct tuck__sched *s)
 			tuck__heap_first(&s->timers), struct tuck__waiter,
 			timer);
 
-		tuck__wake(s, tuck__tasklet_of(&w->link), -ETIMEDOUT);
+		tuck__wake(s, tuck__tasklet_of(&w->link),
+			   w->why == TUCK__WHY_SLEEP ? 0 : -ETIMEDOUT);
 	}
 }
 
@@ -111,9 +112,9 @@ void tuck__look(struct tuck__sched *s)
 {
 	s->until_look = s->look_every;
 	tuck__inbox_drain(s);
-	fire_timers(s);
 	if (s->idle->busy(s->idle_arg))
 		s->idle->wait(s, s->idle_arg, TUCK_NOWAIT);
+	fire_timers(s);		/* last: what has come beats a deadline */
 }
 
 static inline tuck_ns sooner(tuck_ns a, tuck_ns b)
