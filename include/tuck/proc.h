@@ -21,7 +21,9 @@ struct tuck_proc_attr {
 	/*
 	 * Not 0: the proc gets a descriptor table of its own (Linux's
 	 * unshare(2) with CLONE_FILES), since many systems hold a hard limit
-	 * per table. It starts with 0, 1, 2 and the n_fds descriptors fds.
+	 * per table. It starts with 0, 1, 2, the n_fds descriptors fds, and
+	 * 128 that procs wake each other with, as every table has from the
+	 * first such proc on.
 	 */
 	int own_fds;
 	const int *fds;
@@ -35,7 +37,8 @@ struct tuck_proc_attr {
  * again before tuck_proc_join() has taken it.
  * Switches: no; waits until the thread is set up.
  * Errors: -EINVAL for a null fn or bad attributes, -EAGAIN for too many
- * procs or threads, -ENOMEM, -EMFILE, and those of unshare(2).
+ * procs or threads (those that call Tuck of their own accord count too while
+ * there are own tables), -ENOMEM, -EMFILE, and those of unshare(2).
  */
 int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 		    void *arg);

@@ -85,9 +85,8 @@ static int wake_of(uint32_t proc)
 
 int tuck__poller_share_wakes(void)
 {
-	int r = 0;
+	int r = tuck__registry_limit(WAKES);
 
-	tuck__registry_limit(WAKES);
 	pthread_mutex_lock(&wakes_lock);
 	for (uint32_t i = 0; i < WAKES && r == 0; i++)
 		r = make_wake(i);

@@ -86,12 +86,18 @@ void tuck__registry_remove(struct tuck__sched *s)
 	pthread_mutex_unlock(&lock);
 }
 
-void tuck__registry_limit(uint32_t n)
+int tuck__registry_limit(uint32_t n)
 {
+	int r = 0;
+
 	pthread_mutex_lock(&lock);
-	if (n < limit)
+	for (uint32_t i = n; i < limit && r == 0; i++)
+		if (scheds[i] && scheds[i]->in_use)
+			r = -EAGAIN;
+	if (r == 0 && n < limit)
 		limit = n;
 	pthread_mutex_unlock(&lock);
+	return r;
 }
 
 /* -- posts -- */

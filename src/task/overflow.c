@@ -53,6 +53,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 		next->sa_sigaction(sig, info, context);
 	} else if (next->sa_handler == SIG_DFL || next->sa_handler == SIG_IGN) {
 		signal(sig, SIG_DFL);
+		if (info->si_code <= 0)
+			raise(sig);	/* sent: it does not repeat */
 	} else {
 		next->sa_handler(sig);
 	}

@@ -274,8 +274,11 @@ int tuck__registry_add(struct tuck__sched **ret_sched);
 void tuck__registry_remove(struct tuck__sched *s);
 struct tuck__sched *tuck__registry_at(uint32_t number);
 
-/* From now on fewer scheds may exist: those that every fd table knows. */
-void tuck__registry_limit(uint32_t n);
+/*
+ * From now on only n scheds may exist: those that every fd table knows. 0, or
+ * -EAGAIN when there are others already.
+ */
+int tuck__registry_limit(uint32_t n);
 
 /* Post flag (TUCK__ID_UNBLOCK or _POKE) to a tasklet of any proc. */
 int tuck__post(tuck_id id, int64_t flag);
