@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: MIT */
+/* Tuck itself, through its public headers: the works that the peers do. */
+#include <alloca.h>
+#include <tuck.h>
+#include "base/config.h"
+#include "bench.h"
+#include "ctx/ctx.h"
+
+static void start(void (*fn)(void *), void *arg)
+{
+	BENCH_CHECK(tuck_go(fn, arg) > 0);
+}
+
+/* A switch of the ctx layer, without a scheduler. */
+static struct {
+	struct tuck__cache cache;
+	struct tuck__ctx main, other;
+} bare;
+
+static void switch_back(void *arg)
+{
+	(void)arg;
+	for (;;)
+		tuck__ctx_switch(&bare.cache, &bare.other, &bare.main, 0);
+}
+
+static void switch_batch(long n)
+{
+	while (n--)
+		tuck__ctx_switch(&bare.cache, &bare.main, &bare.other, 0);
+}
+
+static double work_switch(long n)
+{
+	struct tuck_config config;
+
+	(void)n;
+	tuck__config_get(&config);
+	tuck__cache_init(&bare.cache, NULL, &config);
+	tuck__ctx_init_native(&bare.cache, &bare.main);
+	BENCH_CHECK(tuck__ctx_admit(&bare.cache, &bare.other, &bare.main,
+				    switch_back, NULL) == 0);
+	return bench_per_op(switch_batch, 2);
+}
+
+static void yielder(void *arg)
+{
+	(void)arg;
+	for (;;)
+		tuck_yield();
+}
+
+static void yield_batch(long n)
+{
+	while (n--)
+		tuck_yield();
+}
+
+static double work_yield(long n)
+{
+	for (long i = 1; i < n; i++)
+		start(yielder, NULL);
+	return bench_per_op(yield_batch, n);
+}
+
+static void count_end(void *arg)
+{
+	++*(long *)arg;
+}
+
+static long spawned_ended;
+
+static void spawn_batch(long n)
+{
+	spawned_ended = 0;
+	for (long i = 0; i < n; i++) {
+		start(count_end, &spawned_ended);
+		tuck_yield();
+	}
+	BENCH_CHECK(spawned_ended == n);
+}
+
+static double work_spawn(long n)
+{
+	(void)n;
+	return bench_per_op(spawn_batch, 1);
+}
+
+static void park_once(void *arg)
+{
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER));
+	++*(long *)arg;
+}
+
+static long parked_ended;
+
+/* Nanoseconds to start n tasklets, let them park, wake them, see them end. */
+static double alive_pass(tuck_id *ids, long n)
+{
+	int64_t t = bench_now();
+
+	parked_ended = 0;
+	for (long i = 0; i < n; i++) {
+		ids[i] = tuck_go(park_once, &parked_ended);
+		BENCH_CHECK(ids[i] > 0);
+	}
+	tuck_yield();
+	for (long i = 0; i < n; i++)
+		BENCH_CHECK(!tuck_unblock(ids[i]));
+	tuck_yield();
+	BENCH_CHECK(parked_ended == n);
+	return (double)(bench_now() - t) / (double)n;
+}
+
+static double alive(long n, int passes)
+{
+	tuck_id *ids = malloc((size_t)n * sizeof(*ids));
+	double ns = -1;
+
+	BENCH_CHECK(ids);
+	memset(ids, 1, (size_t)n * sizeof(*ids));
+	while (passes--)
+		ns = alive_pass(ids, n);
+	free(ids);
+	return ns;
+}
+
+static double work_alive(long n)
+{
+	return alive(n, 3);
+}
+
+static double work_alive_cold(long n)
+{
+	return alive(n, 1);
+}
+
+static void send_word(struct tuck_chan *c, int64_t word)
+{
+	BENCH_CHECK(!tuck_chan_send(c, &word, TUCK_FOREVER));
+}
+
+static int64_t recv_word(struct tuck_chan *c)
+{
+	int64_t word;
+
+	BENCH_CHECK(!tuck_chan_recv(c, &word, TUCK_FOREVER));
+	return word;
+}
+
+static struct tuck_chan *chan_new(size_t capacity)
+{
+	struct tuck_chan *c = tuck_chan_new(sizeof(int64_t), capacity);
+
+	BENCH_CHECK(c);
+	return c;
+}
+
+static struct tuck_chan *chan_to, *chan_back;
+
+static void pong(void *arg)
+{
+	(void)arg;
+	for (;;)
+		send_word(chan_back, recv_word(chan_to) + 1);
+}
+
+static void pingpong_batch(long n)
+{
+	int64_t word = 0;
+
+	for (long i = 0; i < n; i++) {
+		send_word(chan_to, word);
+		word = recv_word(chan_back);
+	}
+	BENCH_CHECK(word == n);
+}
+
+static double work_pingpong(long n)
+{
+	(void)n;
+	chan_to = chan_new(0);
+	chan_back = chan_new(0);
+	start(pong, NULL);
+	return bench_per_op(pingpong_batch, 2);
+}
+
+static void producer(void *arg)
+{
+	for (int64_t word = 0;; word++)
+		send_word(arg, word);
+}
+
+static void consume_batch(long n)
+{
+	static int64_t expected;
+
+	while (n--) {
+		BENCH_CHECK(recv_word(chan_to) == expected);
+		expected++;
+	}
+}
+
+static double work_buffered(long n)
+{
+	chan_to = chan_new((size_t)n);
+	start(producer, chan_to);
+	return bench_per_op(consume_batch, 1);
+}
+
+static struct tuck_chan **ring;
+static long ring_size;
+
+static void ring_hop(void *arg)
+{
+	struct tuck_chan **c = arg;
+	struct tuck_chan *to = ring[(c - ring + 1) % ring_size];
+
+	for (;;)
+		send_word(to, recv_word(*c) + 1);
+}
+
+static void ring_batch(long n)
+{
+	int64_t word = 0;
+
+	for (long i = 0; i < n; i++) {
+		send_word(ring[1], word + 1);
+		word = recv_word(ring[0]);
+	}
+	BENCH_CHECK(word == n * ring_size);
+}
+
+static double work_ring(long n)
+{
+	ring_size = n;
+	ring = malloc((size_t)n * sizeof(struct tuck_chan *));
+	BENCH_CHECK(ring && n > 1);
+	for (long i = 0; i < n; i++)
+		ring[i] = chan_new(0);
+	for (long i = 1; i < n; i++)
+		start(ring_hop, &ring[i]);
+	return bench_per_op(ring_batch, n);
+}
+
+enum { SELECT_MAX = 64 };
+
+static struct tuck_case cases[SELECT_MAX];
+static int64_t case_words[SELECT_MAX], case_went[SELECT_MAX];
+static int n_cases;
+
+static void select_batch(long n)
+{
+	int i;
+
+	while (n--) {
+		i = tuck_select(cases, n_cases, TUCK_FOREVER);
+		BENCH_CHECK(i >= 0 && !cases[i].ret_err);
+		BENCH_CHECK(case_words[i] == case_went[i]);
+		case_went[i]++;
+	}
+}
+
+static double work_select(long n)
+{
+	double ns;
+
+	BENCH_CHECK(n <= SELECT_MAX);
+	n_cases = (int)n;
+	for (int i = 0; i < n_cases; i++) {
+		cases[i] = (struct tuck_case){ chan_new(0), TUCK_RECV,
+					       &case_words[i], 0 };
+		start(producer, cases[i].chan);
+	}
+	ns = bench_per_op(select_batch, 1);
+	for (int i = 0; i < n_cases; i++)
+		BENCH_CHECK(case_went[i] > 0);
+	return ns;
+}
+
+/*
+ * Two tasklets share the only slot, so each of their switches copies one
+ * out and the other in. FRAMES is about what the functions of a tasklet that
+ * yields take, so that n bytes in all are live.
+ */
+enum { FRAMES = 144 };
+
+static struct {
+	tuck_id main;
+	size_t bytes;
+	long left;
+} copied;
+
+static void hold(void *counts)
+{
+	char *live = alloca(copied.bytes);
+
+	memset(live, 1, copied.bytes);
+	for (;;) {
+		tuck_yield();
+		__asm__ volatile("" : : "r"(live) : "memory");
+		if (counts && !--copied.left)
+			tuck_unblock(copied.main);
+	}
+}
+
+static void copied_batch(long n)
+{
+	copied.left = n;
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER));
+}
+
+static double work_copied(long n)
+{
+	struct tuck_config config = { .stack_slots = 1 };
+	struct tuck_stats stats;
+	double ns;
+
+	BENCH_CHECK(n > FRAMES && !tuck_config_set(&config));
+	copied.main = tuck_self();
+	copied.bytes = (size_t)n - FRAMES;
+	start(hold, &copied);
+	start(hold, NULL);
+	ns = bench_per_op(copied_batch, 2);
+	BENCH_CHECK(!tuck_stats(&stats));
+	BENCH_CHECK(stats.switches_copied > stats.switches / 2);
+	BENCH_CHECK(stats.slice_bytes_max >= copied.bytes);
+	return ns;
+}
+
+static void park_for_good(void *arg)
+{
+	(void)arg;
+	tuck_block(TUCK_FOREVER);
+}
+
+static double work_resident(long n)
+{
+	double before;
+
+	tuck_yield();		/* makes the proc */
+	before = bench_resident();
+	for (long i = 0; i < n; i++)
+		start(park_for_good, NULL);
+	tuck_yield();
+	return (bench_resident() - before) / (double)n;
+}
+
+static struct {
+	tuck_id main;
+	long left;
+} sleepers;
+
+static void sleeper(void *arg)
+{
+	long i = (intptr_t)arg;
+	tuck_ns deadline;
+
+	for (int k = 0; k < BENCH_SLEEPS; k++) {
+		deadline = tuck_after(TUCK_US(BENCH_SLEEP_US(i, k)));
+		BENCH_CHECK(!tuck_sleep(deadline));
+	}
+	if (!--sleepers.left)
+		tuck_unblock(sleepers.main);
+}
+
+static double work_sleepers(long n)
+{
+	sleepers.main = tuck_self();
+	sleepers.left = n;
+	for (long i = 0; i < n; i++)
+		start(sleeper, (void *)(intptr_t)i);
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER));
+	return bench_cpu_s();
+}
+
+static const struct bench_work works[] = {
+	{ "switch", 2, work_switch },
+	{ "yield", 2, work_yield },
+	{ "spawn", 1, work_spawn },
+	{ "alive", 100000, work_alive },
+	{ "alive-cold", 100000, work_alive_cold },
+	{ "pingpong", 2, work_pingpong },
+	{ "buffered", 128, work_buffered },
+	{ "ring", 1000, work_ring },
+	{ "select", 4, work_select },
+	{ "copied", 1024, work_copied },
+	{ "resident", 1000000, work_resident },
+	{ "sleepers", 100000, work_sleepers },
+	{ NULL, 0, NULL },
+};
+
+int main(int argc, char **argv)
+{
+	return bench_main(argc, argv, works);
+}
