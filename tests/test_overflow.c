@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* What a fault tells: whose stack overflowed, and nothing of other faults. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <tuck.h>
+
+#include "trace.h"
+
+#define LINE "stack overflow in tasklet"
+
+/* Frames of some size, of which only the lowest byte is touched. */
+#define FRAME(bytes)							\
+	static void frame_##bytes(int n);				\
+	static void (*volatile deeper_##bytes)(int) = frame_##bytes;	\
+	static void frame_##bytes(int n)				\
+	{								\
+		volatile char pad[bytes];				\
+		pad[0] = (char)n;					\
+		if (n > 0)						\
+			deeper_##bytes(n - 1);				\
+		pad[0]++;						\
+	}
+
+FRAME(100)
+FRAME(1000)
+FRAME(10000)
+FRAME(40000)
+FRAME(900000)
+
+/* What the child wrote, and how it ended: as check_dies() has it. */
+static int ends(void (*fn)(void), char *text, size_t n)
+{
+	int fd, status;
+	size_t used = 0;
+	ssize_t got;
+	pid_t pid = check_fork(&fd);
+
+	if (pid == 0) {
+		signal(SIGSEGV, SIG_DFL);	/* a sanitizer's handler */
+		signal(SIGBUS, SIG_DFL);
+		fn();
+		exit(0);
+	}
+	while ((got = read(fd, text + used, n - 1 - used)) > 0)
+		used += (size_t)got;
+	text[used] = 0;
+	close(fd);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	fprintf(stderr, "%s", text);
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static size_t stack_bytes;
+
+static void overflow(void *arg)
+{
+	void (*frame)(int) = *(void (**)(int))arg;
+
+	fprintf(stderr, "tasklet %lld\n", (long long)tuck_self());
+	frame(1000000);
+}
+
+static void run_named(void (*frame)(int))
+{
+	struct tuck_attr attr = { .name = "deep", .stack_bytes = stack_bytes };
+
+	CHECK(tuck_go_with(&attr, overflow, &frame) > 0);
+	for (;;)
+		tuck_yield();
+}
+
+/* It dies with the one line, in which the figures are right. */
+static void check_line(void (*fn)(void), size_t room, size_t guard)
+{
+	unsigned long long fault, used, of;
+	char text[4096], *line;
+	long long said, id;
+
+	CHECK_EQ(ends(fn, text, sizeof(text)), -SIGSEGV);
+	CHECK_EQ(sscanf(text, "tasklet %lld\n", &said), 1);
+	line = strstr(text, "tuck: ");
+	CHECK(line);
+	CHECK_EQ(sscanf(line,
+			"tuck: " LINE " %lld \"deep\": "
+			"fault at %llx, %llu of %llu bytes used",
+			&id, &fault, &used, &of),
+		 4);
+	CHECK_EQ(id, said);
+	CHECK(fault > 65536);
+	CHECK(of < room + 4096 && of + 4096 >= room);
+	CHECK(used > of && used <= of + guard);
+	CHECK(strchr(line, '\n') == line + strlen(line) - 1);
+}
+
+static void small_frames(void)
+{
+	run_named(frame_100);
+}
+
+TEST(an_overflow_is_told)
+{
+	check_line(small_frames, 256 << 10, 64 << 10);
+}
+
+static void on_shared_stack(void)
+{
+	use_slots(1);
+	tuck_go(letter, "x");
+	tuck_go(letter, "y");
+	run_named(frame_1000);
+}
+
+TEST(an_overflow_of_a_shared_stack_is_told)
+{
+	check_line(on_shared_stack, 256 << 10, 64 << 10);
+}
+
+static void on_own_stack(void)
+{
+	stack_bytes = 100 << 10;
+	run_named(frame_100);
+}
+
+TEST(an_overflow_of_an_own_stack_is_told)
+{
+	check_line(on_own_stack, 100 << 10, 64 << 10);
+}
+
+static void on_configured_stack(void)
+{
+	struct tuck_config config = { .slot_bytes = 1 << 20 };
+
+	CHECK_EQ(tuck_config_set(&config), 0);
+	run_named(frame_10000);
+}
+
+TEST(an_overflow_of_a_larger_slot_is_told)
+{
+	check_line(on_configured_stack, 1 << 20, 64 << 10);
+}
+
+static void large_frames(void)
+{
+	run_named(frame_40000);
+}
+
+/* Frames that touch one byte in 40 KB do not leap over the guard. */
+TEST(the_guard_has_64_kb)
+{
+	check_line(large_frames, 256 << 10, 64 << 10);
+}
+
+static void huge_frame(void)
+{
+	struct tuck_config config = { .guard_bytes = 1 << 20 };
+
+	CHECK_EQ(tuck_config_set(&config), 0);
+	run_named(frame_900000);
+}
+
+TEST(the_guard_is_as_configured)
+{
+	check_line(huge_frame, 256 << 10, 1 << 20);
+}
+
+static void *thread(void *arg)
+{
+	run_named(frame_100);
+	return arg;
+}
+
+static void in_thread(void)
+{
+	tuck_self();
+	on_thread(thread, NULL);
+}
+
+TEST(an_overflow_in_another_proc_is_told)
+{
+	check_line(in_thread, 256 << 10, 64 << 10);
+}
+
+/* -- other faults -- */
+
+static char *volatile wild = (char *)64;
+
+static void touch(void *arg)
+{
+	(void)arg;
+	*wild = 1;
+}
+
+static void touch_wild(void)
+{
+	tuck_go(touch, NULL);
+	for (int i = 0; i < 10; i++)
+		tuck_yield();
+}
+
+static void check_no_line(void (*fn)(void), int how)
+{
+	char text[4096];
+
+	CHECK_EQ(ends(fn, text, sizeof(text)), how);
+	CHECK(!strstr(text, LINE));
+}
+
+TEST(a_wild_pointer_is_no_overflow)
+{
+	check_no_line(touch_wild, -SIGSEGV);
+	wild = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(wild != MAP_FAILED);
+	check_no_line(touch_wild, -SIGSEGV);
+}
+
+/* A page of a file behind its end. */
+TEST(a_bus_error_is_no_overflow)
+{
+	FILE *f = tmpfile();
+
+	CHECK(f);
+	wild = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(f),
+		    0);
+	CHECK(wild != MAP_FAILED);
+	check_no_line(touch_wild, -SIGBUS);
+	fclose(f);
+}
+
+static void exit_42(int sig)
+{
+	(void)sig;
+	_exit(42);
+}
+
+static void exit_43_at_wild(int sig, siginfo_t *info, void *context)
+{
+	(void)sig, (void)context;
+	_exit(info->si_addr == wild ? 43 : 1);
+}
+
+static void wild_with_handler(void)
+{
+	signal(SIGSEGV, exit_42);
+	touch_wild();
+}
+
+static void wild_with_action(void)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_sigaction = exit_43_at_wild;
+	action.sa_flags = SA_SIGINFO;
+	sigaction(SIGSEGV, &action, NULL);
+	touch_wild();
+}
+
+TEST(other_faults_go_to_the_handler_before)
+{
+	check_no_line(wild_with_handler, 42);
+	check_no_line(wild_with_action, 43);
+}
+
+static void raise_segv(void)
+{
+	tuck_self();
+	raise(SIGSEGV);
+}
+
+static void kill_with_segv(void)
+{
+	tuck_self();
+	kill(getpid(), SIGSEGV);
+	sleep(1);
+}
+
+TEST(a_signal_that_was_sent_kills)
+{
+	check_no_line(raise_segv, -SIGSEGV);
+	check_no_line(kill_with_segv, -SIGSEGV);
+}

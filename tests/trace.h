@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What tests of tasklets have in common: a trace of who ran in which order,
+ * and configurations.
+ */
+#ifndef TRACE_H
+#define TRACE_H
+
+#include <pthread.h>
+#include <tuck/base.h>
+#include <tuck/task.h>
+
+#include "check.h"
+
+static char trace_text[1024];
+static size_t trace_used;
+
+static inline void mark(int c)
+{
+	CHECK(trace_used < sizeof(trace_text) - 1);
+	trace_text[trace_used++] = (char)c;
+	trace_text[trace_used] = 0;
+}
+
+/* The marks must be these, since the last time. */
+#define CHECK_TRACE(text) do {						\
+	CHECK_STR(trace_text, text);					\
+	trace_used = 0;							\
+	trace_text[0] = 0;						\
+} while (0)
+
+/* The order is the fair one only without a seed. */
+static inline void needs_fifo(void)
+{
+	if (getenv("TUCK_SEED"))
+		SKIP("the order is random");
+}
+
+/* To be called before anything else of Tuck. */
+static inline void use_slots(size_t n)
+{
+	struct tuck_config config = { .stack_slots = n };
+
+	CHECK_EQ(tuck_config_set(&config), 0);
+}
+
+/* A tasklet that leaves its letter. */
+static inline void letter(void *name)
+{
+	mark(*(const char *)name);
+}
+
+static inline tuck_id go(void (*fn)(void *), void *arg)
+{
+	tuck_id id = tuck_go(fn, arg);
+
+	CHECK(id > 0);
+	return id;
+}
+
+static inline tuck_id go_letter(const char *name)
+{
+	return go(letter, (void *)(uintptr_t)name);
+}
+
+static inline void on_thread(void *(*fn)(void *), void *arg)
+{
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, fn, arg), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* xorshift32; every sequence from its own state. */
+static inline uint32_t next_random(uint32_t *state)
+{
+	uint32_t x = *state;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+#endif
