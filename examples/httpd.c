@@ -12,7 +12,6 @@
  */
 #include <ctype.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -132,7 +131,6 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	limit = TUCK_SEC(seconds);
-	signal(SIGPIPE, SIG_IGN);	/* sendfile(2) has no MSG_NOSIGNAL */
 	root = open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0) {
 		fprintf(stderr, "%s: %s\n", argv[1], tuck_strerror(-errno));

@@ -364,7 +364,7 @@ int tuck__fd_get(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 
 int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
 {
-	struct tuck__fd *f;
+	struct tuck__fd *f = NULL;
 	int r = entry(s, fd, &f);
 
 	if (r < 0)
