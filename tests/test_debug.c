@@ -289,15 +289,19 @@ TEST(dump_says_what_each_waits_on)
 	id[8] = go_named("ready", block, NULL);
 	check_line(tuck_self(), "\"main\" runs");
 	check_line(blocked, "\"blocked\" waits for an unblock since 0.0");
-	snprintf(words, sizeof(words), "\"joins\" waits for the end of a "
-		 "tasklet %lld since", (long long)blocked);
+	snprintf(words, sizeof(words),
+		 "\"joins\" waits for the end of a "
+		 "tasklet %lld since",
+		 (long long)blocked);
 	check_line(id[0], words);
 	check_line(id[1], "\"sleeps\" waits for a time since");
 	snprintf(words, sizeof(words),
 		 "\"reads\" waits for input on descriptor %d since", fd[0]);
 	check_line(id[2], words);
-	snprintf(words, sizeof(words), "\"writes\" waits for room for output "
-		 "on descriptor %d since", out[0]);
+	snprintf(words, sizeof(words),
+		 "\"writes\" waits for room for output "
+		 "on descriptor %d since",
+		 out[0]);
 	check_line(id[3], words);
 	snprintf(words, sizeof(words),
 		 "\"sends\" waits for a receiver on channel %p", (void *)full);

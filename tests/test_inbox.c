@@ -492,7 +492,8 @@ TEST(unblock_of_procs_that_end_at_the_same_time)
 		CHECK_EQ(pthread_create(&thread, NULL,
 					n & 1 ? come_and_go_with_poller :
 						come_and_go,
-					(void *)n), 0);
+					(void *)n),
+			 0);
 		pthread_join(thread, NULL);
 	}
 	atomic_store(&mortal.stop, 1);

@@ -805,8 +805,9 @@ static void try_hole(struct hole *h, int peer, size_t n_sent)
 
 TEST(hole_of_every_size_and_alignment)
 {
-	static const size_t sizes[] = { 1, 2, 15, 16, 17, 63, 64, 65, 79, 80,
-					81, 95, 96, 97, 1000, 4095, 4096, 4097,
+	static const size_t sizes[] = { 1,     2,     15,   16,	  17,	63,
+					64,    65,    79,   80,	  81,	95,
+					96,    97,    1000, 4095, 4096, 4097,
 					16384, 65535, 65536 };
 	struct hole h = { .deadline = TUCK_FOREVER };
 	int fd[2];

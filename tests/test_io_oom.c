@@ -345,7 +345,8 @@ static void read_without_memory(void *arg)
 
 	tuck__fault_set(1, 1);
 	CHECK_EQ(tuck_read(*(int *)arg, buf, sizeof(buf),
-			   tuck_after(TUCK_SEC(5))), -ENOMEM);
+			   tuck_after(TUCK_SEC(5))),
+		 -ENOMEM);
 	tuck__fault_set(0, 0);
 	fill(buf, sizeof(buf), 0, 4);
 	for (int i = 0; i < 5; i++)

@@ -500,7 +500,7 @@ static void stuff(int fd)
 TEST(close_wakes_all_who_wait)
 {
 	static void (*const use[])(void *) = { use_read, use_readv, use_write,
-					       use_wait, use_wait, use_wait };
+					       use_wait, use_wait,  use_wait };
 
 	for (int kind = 0; kind < 2; kind++) {
 		struct user users[12];
@@ -719,8 +719,7 @@ static void read_a_mega(void *arg)
 		n = 1 + at % sizeof(buf);
 		if (n > (1 << 20) - at)
 			n = (1 << 20) - at;
-		CHECK_EQ(tuck_read_full(*fd, buf, n, TUCK_FOREVER),
-			 (ssize_t)n);
+		CHECK_EQ(tuck_read_full(*fd, buf, n, TUCK_FOREVER), (ssize_t)n);
 		check_filled(buf, n, at, 3);
 	}
 }
@@ -841,8 +840,8 @@ TEST(waits_of_all_kinds_on_one_descriptor)
 	settle();
 	for (int i = 0; i < 6; i++)
 		CHECK_EQ(u[i].result, i % 3 == 1 ? 0 : TUCK_READABLE);
-	while (tuck_read(fd[1], junk, sizeof(junk),
-			 tuck_after(TUCK_MS(50))) > 0)
+	while (tuck_read(fd[1], junk, sizeof(junk), tuck_after(TUCK_MS(50))) >
+	       0)
 		;
 	for (int i = 1; i < 6; i += 3)
 		CHECK_EQ(u[i].result, TUCK_WRITABLE);

@@ -57,7 +57,6 @@ TEST(a_proc_runs_and_is_joined)
 	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), -ESRCH);
 }
 
-
 static void sleep_and_count(void *arg)
 {
 	for (int i = 0; i < 3; i++)
@@ -339,7 +338,8 @@ TEST(own_table_keeps_what_it_was_told)
 {
 	int kept[2], other[2];
 	struct table t = { .id = 0 };
-	struct tuck_proc_attr attr = { .own_fds = 1, .fds = &t.kept,
+	struct tuck_proc_attr attr = { .own_fds = 1,
+				       .fds = &t.kept,
 				       .n_fds = 1 };
 	char c = 0;
 	int proc;
@@ -555,7 +555,8 @@ TEST(more_threads_than_wake_ups_before_the_first_own_table)
 	for (int i = 0; i < N; i++) {
 		p[i] = (struct pair){ .rounds = 20, .io = 1 };
 		CHECK_EQ(pthread_create(&thread[i], NULL, be_strange_proc,
-					&p[i]), 0);
+					&p[i]),
+			 0);
 		WAIT_FOR(atomic_load(&p[i].id[1]));
 	}
 	play_0(&p[0]);			/* whose number is free then */
@@ -718,6 +719,122 @@ TEST(exit_in_a_tasklet)
 		finish(id[i]);
 	CHECK_EQ(n, 20);
 	CHECK_EQ(tuck_unblock(id[0]), -ESRCH);
+}
+
+static void say_late(void *arg)
+{
+	(void)arg;
+	tuck_sleep(tuck_after(TUCK_MS(20)));
+	fputs("so late\n", stderr);
+}
+
+TEST(exit_in_the_first_thread)
+{
+	CHECK_DIES(0, "so late", {
+		tuck_go(say_late, NULL);
+		tuck_exit();
+	});
+}
+
+/* -- several procs on one descriptor -- */
+
+struct acceptor {
+	int fd;
+	atomic_int served;
+};
+
+static void serve(void *arg)
+{
+	struct acceptor *a = arg;
+	char c;
+	int fd;
+
+	while ((fd = tuck_accept(a->fd, NULL, tuck_after(TUCK_MS(300)))) >= 0) {
+		CHECK_EQ(tuck_read(fd, &c, 1, TUCK_FOREVER), 1);
+		CHECK_EQ(tuck_write(fd, &c, 1, TUCK_FOREVER), 1);
+		CHECK_EQ(tuck_fd_close(fd), 0);
+		atomic_fetch_add(&a->served, 1);
+	}
+	CHECK_EQ(fd, -ETIMEDOUT);
+}
+
+TEST(procs_accept_from_one_listener)
+{
+	struct acceptor a = { .served = 0 };
+	char text[TUCK_ADDR_TEXT], c;
+	struct tuck_addr addr;
+	int proc[3];
+
+	a.fd = tuck_tcp_listen("127.0.0.1:0", 0);
+	CHECK_EQ(tuck_addr_local(a.fd, &addr), 0);
+	tuck_addr_format(&addr, text, sizeof(text));
+	for (int i = 0; i < 3; i++)
+		proc[i] = start(serve, &a);
+	for (int i = 0; i < 300; i++) {
+		int fd = tuck_tcp_connect(text, tuck_after(TUCK_SEC(5)));
+
+		CHECK(fd >= 0);
+		c = (char)i;
+		CHECK_EQ(tuck_write(fd, &c, 1, TUCK_FOREVER), 1);
+		c = 0;
+		CHECK_EQ(tuck_read(fd, &c, 1, tuck_after(TUCK_SEC(5))), 1);
+		CHECK_EQ(c, (char)i);
+		CHECK_EQ(tuck_fd_close(fd), 0);
+	}
+	for (int i = 0; i < 3; i++)
+		join(proc[i]);
+	CHECK_EQ(a.served, 300);
+}
+
+/* -- destructors of thread-specific data, which run when a proc ends -- */
+
+static pthread_key_t key;
+
+static void set_key(void *arg)
+{
+	CHECK_EQ(pthread_setspecific(key, arg), 0);
+}
+
+static void end_slowly(void *arg)
+{
+	(void)arg;
+	usleep(300000);
+}
+
+static void tick(void *arg)
+{
+	for (;;) {
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+		++*(int *)arg;
+	}
+}
+
+TEST(a_thread_that_ends_slowly_holds_up_only_its_joiner)
+{
+	int ticks = 0, proc;
+	tuck_id id = tuck_go(tick, &ticks);
+	tuck_ns begin;
+
+	CHECK_EQ(pthread_key_create(&key, end_slowly), 0);
+	proc = start(set_key, &ticks);
+	begin = tuck_now();
+	join(proc);
+	/* Whether or not the join waits for that, the others went on. */
+	CHECK(ticks >= (tuck_now() - begin) / TUCK_MS(10));
+	CHECK_EQ(tuck_drop(id), 0);
+}
+
+static void start_another(void *arg)
+{
+	(void)arg;
+	usleep(20000);
+	join(start(nothing, NULL));
+}
+
+TEST(a_destructor_may_start_procs)
+{
+	CHECK_EQ(pthread_key_create(&key, start_another), 0);
+	join(start(set_key, &key));
 }
 
 /* -- what does not cross procs -- */

@@ -110,7 +110,7 @@ static int adopt_accepted(struct tuck__sched *s, int fd, uint32_t bits)
 }
 
 static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
-				     tuck_ns deadline)
+				     tuck_ns deadline, int woken)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck_addr addr;
@@ -119,7 +119,7 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	r = tuck__fd_get(s, fd, &f);
+	r = tuck__fd_get_again(s, fd, woken, &f);
 	if (r < 0)
 		return r;
 	do {
@@ -145,12 +145,12 @@ static tuck__noinline void wait_for_room(tuck_ns deadline)
 
 int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
 {
-	int r;
+	int r = TUCK__FD_FIRST;
 
 	do
-		r = try_accept(fd, ret_addr, deadline);
+		r = try_accept(fd, ret_addr, deadline, r);
 	while (r == -EAGAIN && deadline != TUCK_NOWAIT &&
-	       (r = tuck__fd_park(tuck__tls, fd, TUCK_READABLE, deadline)) ==
+	       (r = tuck__fd_park(tuck__tls, fd, TUCK_READABLE, deadline)) >=
 		       0);
 	if (no_room(r) && deadline != TUCK_NOWAIT && tuck__tls->io)
 		wait_for_room(deadline);

@@ -130,6 +130,12 @@ static void wake_waiters(struct tuck__sched *s, struct tuck__link *queue,
 		tuck__wake(s, tuck__tasklet_of(queue->next), result);
 }
 
+/* Which closing of the number a wait was ended before. */
+static inline int woken(const struct tuck__fd *f)
+{
+	return (int)(f->gen & INT32_MAX);
+}
+
 /* Among the readers are those that output would serve as well. */
 static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 {
@@ -140,7 +146,7 @@ static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 
 		next = l->next;
 		if (t->w.bits & TUCK__EITHER)
-			tuck__wake(s, t, 0);
+			tuck__wake(s, t, woken(f));
 	}
 }
 
@@ -164,10 +170,10 @@ static void deliver(struct tuck__sched *s, struct tuck__poller *p,
 		f->bits |= TUCK__FD_HUNG;
 	if (e->events & (IN_EVENTS | HUNG_EVENTS)) {
 		f->bits &= ~(uint32_t)TUCK__FD_EMPTY;
-		wake_waiters(s, &f->readers, 0);
+		wake_waiters(s, &f->readers, woken(f));
 	}
 	if (e->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-		wake_waiters(s, &f->writers, 0);
+		wake_waiters(s, &f->writers, woken(f));
 		wake_either(s, f);
 	}
 }
@@ -362,6 +368,16 @@ int tuck__fd_get(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 	return r;
 }
 
+int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
+		       struct tuck__fd **ret_fd)
+{
+	int r = tuck__fd_get(s, fd, ret_fd);
+
+	if (r == 0 && last != TUCK__FD_FIRST && last != woken(*ret_fd))
+		return -EBADF;
+	return r;
+}
+
 int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
 {
 	struct tuck__fd *f = NULL;
@@ -392,13 +408,12 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 {
 	struct tuck__fd *f = known(s->io, fd);
 	bool reads = events & TUCK_READABLE;
-	uint32_t gen = f->gen;
 	int r;
 
 	if (tuck__unlikely(!(f->bits & TUCK__FD_ADDED))) {
 		r = add(s, fd, f);
 		if (r < 0)
-			return r == -EPERM ? 0 : r;
+			return r == -EPERM ? woken(f) : r;
 	}
 	s->run = 0;
 	s->fd_waiters++;
@@ -407,10 +422,8 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 		s->current->w.bits |= TUCK__EITHER;
 	tuck__link_before(reads ? &f->readers : &f->writers,
 			  &s->current->w.link);
-	r = tuck__wait(s, reads ? TUCK__WHY_READ : TUCK__WHY_WRITE,
-		       (void *)(intptr_t)fd, deadline);
-	/* The number may be somebody else's by now. */
-	return r == 0 && f->gen != gen ? -EBADF : r;
+	return tuck__wait(s, reads ? TUCK__WHY_READ : TUCK__WHY_WRITE,
+			  (void *)(intptr_t)fd, deadline);
 }
 
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)

@@ -21,13 +21,18 @@
 
 #include "io/poller.h"
 
-/* Before a try: the descriptor's entry, or why there will be none. */
-static inline int begin(struct tuck__sched *s, int fd, tuck_ns deadline,
+/*
+ * Before a try: the descriptor's entry, or why there will be none. woken is
+ * TUCK__FD_FIRST, or what the last wait gave.
+ */
+static inline int begin(int fd, tuck_ns deadline, int woken,
 			struct tuck__fd **ret_fd)
 {
+	struct tuck__sched *s = tuck__sched();
+
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	return tuck__fd_get(s, fd, ret_fd);
+	return tuck__fd_get_again(s, fd, woken, ret_fd);
 }
 
 /* Whether the next input is certain to come with an edge. */
@@ -51,10 +56,10 @@ static inline ssize_t input_came(struct tuck__fd *f, ssize_t r, size_t asked)
 }
 
 static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
-				       tuck_ns deadline)
+				       tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
-	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	ssize_t r = begin(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
@@ -76,11 +81,11 @@ static size_t total(const struct iovec *iov, int n)
 }
 
 static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
-					tuck_ns deadline)
+					tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
 	size_t asked;
-	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	ssize_t r = begin(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
@@ -96,10 +101,10 @@ static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
 }
 
 static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
-					tuck_ns deadline)
+					tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
-	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	ssize_t r = begin(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
@@ -111,14 +116,14 @@ static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
 }
 
 static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
-					 tuck_ns deadline)
+					 tuck_ns deadline, int woken)
 {
 	struct msghdr msg = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov,
 		.msg_iovlen = (size_t)n,
 	};
 	struct tuck__fd *f;
-	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	ssize_t r = begin(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
@@ -155,10 +160,11 @@ static void unblock_sigpipe(const sigset_t *was, bool came)
 }
 
 static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, off_t *offset,
-					   size_t n, tuck_ns deadline)
+					   size_t n, tuck_ns deadline,
+					   int woken)
 {
 	struct tuck__fd *f;
-	ssize_t r = begin(tuck__sched(), fd, deadline, &f);
+	ssize_t r = begin(fd, deadline, woken, &f);
 	sigset_t was;
 
 	if (r < 0)
@@ -202,57 +208,57 @@ static inline bool would_block(ssize_t r, tuck_ns deadline)
 
 ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
 {
-	ssize_t r;
+	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_read(fd, buf, n, deadline);
+		r = try_read(fd, buf, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
-	       (r = wait_input(fd, buf, n, deadline)) == 0);
+	       (r = wait_input(fd, buf, n, deadline)) >= 0);
 	return input_done(r);
 }
 
 ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 {
-	ssize_t r;
+	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_readv(fd, iov, n, deadline);
+		r = try_readv(fd, iov, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
-	       (r = wait_input(fd, NULL, 0, deadline)) == 0);
+	       (r = wait_input(fd, NULL, 0, deadline)) >= 0);
 	return input_done(r);
 }
 
 ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
 {
-	ssize_t r;
+	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_write(fd, buf, n, deadline);
+		r = try_write(fd, buf, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) == 0);
+	       (r = wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
 }
 
 ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 {
-	ssize_t r;
+	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_writev(fd, iov, n, deadline);
+		r = try_writev(fd, iov, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) == 0);
+	       (r = wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
 }
 
 ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
 		      tuck_ns deadline)
 {
-	ssize_t r;
+	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_sendfile(fd, file_fd, offset, n, deadline);
+		r = try_sendfile(fd, file_fd, offset, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) == 0);
+	       (r = wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
 }
 
@@ -304,30 +310,29 @@ static tuck__noinline int ready_events(int fd, int events)
 	if (p.revents & (POLLERR | POLLHUP))
 		return events;
 	r = p.revents & (POLLIN | POLLRDHUP) ? TUCK_READABLE : 0;
-	return r | (p.revents & POLLOUT ? TUCK_WRITABLE : 0);
+	r |= p.revents & POLLOUT ? TUCK_WRITABLE : 0;
+	return r ? r : -EAGAIN;
 }
 
-static tuck__noinline int try_ready(int fd, int events, tuck_ns deadline)
+static tuck__noinline int try_ready(int fd, int events, tuck_ns deadline,
+				    int woken)
 {
 	struct tuck__fd *f;
 	int r;
 
 	TUCK__REQUIRE(events > 0 && events <= (TUCK_READABLE | TUCK_WRITABLE),
 		      -EINVAL);
-	r = begin(tuck__sched(), fd, deadline, &f);
+	r = begin(fd, deadline, woken, &f);
 	return r < 0 ? r : ready_events(fd, events);
 }
 
 int tuck_fd_wait(int fd, int events, tuck_ns deadline)
 {
-	int r;
+	int r = TUCK__FD_FIRST;
 
-	while ((r = try_ready(fd, events, deadline)) == 0) {
-		if (deadline == TUCK_NOWAIT)
-			return -EAGAIN;
-		r = tuck__fd_park(tuck__tls, fd, events, deadline);
-		if (r < 0)
-			return r;
-	}
+	do
+		r = try_ready(fd, events, deadline, r);
+	while (would_block(r, deadline) &&
+	       (r = tuck__fd_park(tuck__tls, fd, events, deadline)) >= 0);
 	return (int)tuck__breathe(r);
 }
