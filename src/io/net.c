@@ -96,14 +96,39 @@ static bool no_room(int r)
 	return r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM;
 }
 
-static int adopt_accepted(struct tuck__sched *s, int fd, uint32_t bits)
+/* The next connection: one that was left over, or a new one. */
+static int next_connection(struct tuck__stray *stray, int listener,
+			   struct tuck_addr *ret_addr)
+{
+	struct sockaddr *sa = (struct sockaddr *)&ret_addr->sa;
+	int fd = stray->fd - 1;
+
+	ret_addr->len = sizeof(ret_addr->sa);
+	if (stray->fd && stray->listener == listener) {
+		stray->fd = 0;
+		if (getpeername(fd, sa, &ret_addr->len) < 0)
+			ret_addr->len = 0;
+		return fd;
+	}
+	do
+		fd = accept4(listener, sa, &ret_addr->len,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
+	while (fd < 0 && connection_gone(errno));
+	return fd < 0 ? -errno : fd;
+}
+
+/* Without memory for it, the connection is kept for the next call. */
+static int adopt_accepted(struct tuck__sched *s, struct tuck__stray *stray,
+			  int listener, int fd, uint32_t bits)
 {
 	int r = tuck__fd_adopt(s, fd, bits);
 
-	if (r < 0) {
+	if (r < 0 && !stray->fd)
+		*stray = (struct tuck__stray){ listener, fd + 1 };
+	else if (r < 0)
 		close(fd);
+	if (r < 0)
 		return r;
-	}
 	if (bits & TUCK__FD_STREAM)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	return fd;
@@ -113,6 +138,7 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 				     tuck_ns deadline, int woken)
 {
 	struct tuck__sched *s = tuck__sched();
+	struct tuck__stray *stray;
 	struct tuck_addr addr;
 	struct tuck__fd *f;
 	int r;
@@ -122,14 +148,11 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 	r = tuck__fd_get_again(s, fd, woken, &f);
 	if (r < 0)
 		return r;
-	do {
-		addr.len = sizeof(addr.sa);
-		r = accept4(fd, (struct sockaddr *)&addr.sa, &addr.len,
-			    SOCK_NONBLOCK | SOCK_CLOEXEC);
-	} while (r < 0 && connection_gone(errno));
+	stray = tuck__fd_stray(s);
+	r = next_connection(stray, fd, &addr);
 	if (r < 0)
-		return -errno;
-	r = adopt_accepted(s, r, f->bits & STREAM);
+		return r;
+	r = adopt_accepted(s, stray, fd, r, f->bits & STREAM);
 	if (r >= 0 && ret_addr)
 		*ret_addr = addr;
 	return r;
@@ -138,9 +161,11 @@ static tuck__noinline int try_accept(int fd, struct tuck_addr *ret_addr,
 /* Leave the others time to give something back. */
 static tuck__noinline void wait_for_room(tuck_ns deadline)
 {
+	struct tuck__sched *s = tuck__tls;
 	tuck_ns at = tuck_after(ROOM_WAIT);
 
-	tuck__fd_room(tuck__tls, at < deadline ? at : deadline);
+	if (s && s->io)
+		tuck__fd_room(s, at < deadline ? at : deadline);
 }
 
 int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
@@ -152,7 +177,7 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
 	while (r == -EAGAIN && deadline != TUCK_NOWAIT &&
 	       (r = tuck__fd_park(tuck__tls, fd, TUCK_READABLE, deadline)) >=
 		       0);
-	if (no_room(r) && deadline != TUCK_NOWAIT && tuck__tls->io)
+	if (no_room(r) && deadline != TUCK_NOWAIT)
 		wait_for_room(deadline);
 	return (int)tuck__breathe(r);
 }

@@ -48,6 +48,7 @@ struct tuck__poller {
 	uint32_t chunks_n;
 	int epoll, wake;
 	struct tuck__link for_room;	/* for any descriptor to close */
+	struct tuck__stray stray;
 	struct epoll_event events[EVENTS];
 };
 
@@ -218,11 +219,19 @@ static const struct tuck__idle hook = { poller_wait, poller_busy, poller_kick };
 
 /* -- a poller's beginning and end -- */
 
+static void close_stray(struct tuck__poller *p)
+{
+	if (p->stray.fd)
+		close(p->stray.fd - 1);
+	p->stray.fd = 0;
+}
+
 static void poller_close(struct tuck__sched *s)
 {
 	struct tuck__poller *p = s->io;
 
 	tuck__sched_set_idle(s, NULL, NULL);
+	close_stray(p);
 	close(p->epoll);
 	if (s->number >= WAKES)
 		close(p->wake);
@@ -426,6 +435,13 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 			  (void *)(intptr_t)fd, deadline);
 }
 
+struct tuck__stray *tuck__fd_stray(struct tuck__sched *s)
+{
+	struct tuck__poller *p = s->io;
+
+	return &p->stray;
+}
+
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
 {
 	struct tuck__poller *p = s->io;
@@ -457,6 +473,8 @@ int tuck_fd_close(int fd)
 		f->gen++;
 		f->bits = 0;
 	}
+	if (p && p->stray.listener == fd)
+		close_stray(p);
 	if (p)
 		wake_waiters(s, &p->for_room, 0);
 	return close(fd) < 0 ? -errno : 0;

@@ -53,6 +53,15 @@ int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
  */
 int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);
 
+/* A connection that was accepted when there was no memory for it. */
+struct tuck__stray {
+	int listener;
+	int fd;			/* plus 1; 0: there is none */
+};
+
+/* The place for one; there is a poller already. */
+struct tuck__stray *tuck__fd_stray(struct tuck__sched *s);
+
 /* Wait until a descriptor is closed, at most until the deadline. */
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline);
 

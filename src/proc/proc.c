@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Procs: OS threads that run a scheduler each.
+ * Procs: OS threads that run a scheduler each. They are detached: what joins
+ * a proc is a tasklet, and to wait for the last breath of a thread, which may
+ * run destructors of others, would stop all of its proc.
  *
  * A proc with a descriptor table of its own starts with a copy of its
  * starter's and closes all but what it was told to keep, so that a
@@ -25,7 +27,6 @@ enum state { FREE, RUNNING, ENDED };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct proc {
 	enum state state;
-	pthread_t thread;
 	struct tuck__sched *sched;
 	tuck_id joiner;
 } procs[TUCK_PROCS_MAX];
@@ -165,15 +166,18 @@ static void free_number(int n)
 
 static int launch(struct start *start)
 {
-	pthread_t *thread = &start->proc->thread;
-	int r = -pthread_create(thread, NULL, run, start);
+	pthread_attr_t attr;
+	pthread_t thread;
+	int r;
 
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	r = -pthread_create(&thread, &attr, run, start);
+	pthread_attr_destroy(&attr);
 	if (r < 0)
 		return r;
 	while (sem_wait(&start->done) < 0)
 		;
-	if (start->result < 0)
-		pthread_join(*thread, NULL);
 	return start->result;
 }
 
@@ -229,7 +233,6 @@ static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 			      !tuck__find(p->joiner, &home),
 		      -EBUSY);	/* unless the joiner was dropped */
 	if (p->state == ENDED) {
-		pthread_join(p->thread, NULL);	/* it is at its last line */
 		p->state = FREE;
 		return 0;
 	}
