@@ -160,10 +160,17 @@ static void call(struct program *p)
 	p->depth--;
 }
 
+/* The compiler cannot know that this is x, nor compare before a switch. */
+static uint32_t opaque(uint32_t x)
+{
+	__asm__ volatile("" : "+r"(x));
+	return x;
+}
+
 /* More values than there are registers that a call preserves. */
 static __attribute__((noinline)) void keep_integers(struct program *p)
 {
-	uint32_t r = p->random;
+	uint32_t r = opaque(p->random);
 	uint64_t a = next_random(&r), b = next_random(&r) * a,
 		 c = next_random(&r) * b, d = next_random(&r) + c,
 		 e = next_random(&r) * d, f = next_random(&r) + e,
@@ -172,7 +179,7 @@ static __attribute__((noinline)) void keep_integers(struct program *p)
 		 k = next_random(&r) * j, l = next_random(&r) + k;
 
 	r = p->random;
-	change_places(p);
+	tuck_yield();	/* with them in registers */
 	CHECK(a == next_random(&r));
 	CHECK(b == next_random(&r) * a);
 	CHECK(c == next_random(&r) * b);
@@ -194,13 +201,13 @@ static double number(uint32_t *random)
 
 static __attribute__((noinline)) void keep_doubles(struct program *p)
 {
-	uint32_t r = p->random;
+	uint32_t r = opaque(p->random);
 	double a = number(&r), b = number(&r), c = number(&r), d = number(&r),
 	       e = number(&r), f = number(&r), g = number(&r), h = number(&r),
 	       i = number(&r), j = number(&r);
 
 	r = p->random;
-	change_places(p);
+	tuck_yield();	/* with them in registers */
 	CHECK(a == number(&r) && b == number(&r));
 	CHECK(c == number(&r) && d == number(&r));
 	CHECK(e == number(&r) && f == number(&r));

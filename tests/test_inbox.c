@@ -32,9 +32,17 @@ static void have_poller(int fd[2])
 
 /* -- to and fro -- */
 
+/*
+ * Procs that wait for ever look around now and then, so a wake-up that gets
+ * lost is a pause, not a hang.
+ */
+#define PAUSE	TUCK_MS(90)
+#define PAUSES	5		/* that the machine may be to blame for */
+
 struct pair {
 	_Atomic(tuck_id) id[2];
 	int rounds, io[2];
+	atomic_int pauses;
 };
 
 static void play(struct pair *p, int me)
@@ -46,11 +54,14 @@ static void play(struct pair *p, int me)
 	atomic_store(&p->id[me], tuck_self());
 	WAIT_FOR(atomic_load(&p->id[!me]));
 	for (int i = 0; i < p->rounds; i++) {
+		tuck_ns begin = tuck_now();
+
 		if (me == 0)
 			CHECK_EQ(tuck_unblock(p->id[1]), 0);
 		CHECK_EQ(tuck_block(TUCK_FOREVER), 0);
 		if (me == 1)
 			CHECK_EQ(tuck_unblock(p->id[0]), 0);
+		atomic_fetch_add(&p->pauses, tuck_now() - begin > PAUSE);
 	}
 }
 
@@ -66,6 +77,7 @@ static void ping_pong(int rounds, int io_0, int io_1)
 
 	play(&p, 0);
 	join(proc);
+	CHECK(p.pauses <= PAUSES);
 }
 
 TEST(ping_pong_without_pollers)
@@ -388,6 +400,28 @@ TEST(four_procs_unblock_one_tasklet)
 	/* At most one is left over. */
 	tuck_block(TUCK_NOWAIT);
 	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Two kinds of post meet in one tasklet. */
+TEST(unblocks_of_one_who_joins_procs)
+{
+	struct storm s = { .target = tuck_self() };
+	tuck_ns end = tuck_after(TUCK_MS(500));
+	int proc[2], joined = 0;
+
+	for (int i = 0; i < 2; i++)
+		proc[i] = start(unblock_without_end, &s);
+	for (; tuck_now() < end; joined++)
+		join(start(nothing, NULL));
+	atomic_store(&s.stop, 1);
+	for (int i = 0; i < 2; i++)
+		join(proc[i]);
+	CHECK(joined > 5);
 }
 
 /* Tasklets whose names others use while they end. */

@@ -777,6 +777,41 @@ TEST(wait_tells_what_it_is_ready_for)
 	CHECK_EQ(tuck_fd_wait(fd[0], both, TUCK_NOWAIT), both);
 }
 
+TEST(wait_counts_a_hang_up_as_both)
+{
+	int fd[2], end[2], both = TUCK_READABLE | TUCK_WRITABLE;
+
+	pipe_pair(fd);
+	pipe_pair(end);
+	close(fd[1]);
+	close(end[0]);
+	CHECK_EQ(tuck_fd_wait(fd[0], TUCK_READABLE, TUCK_NOWAIT),
+		 TUCK_READABLE);
+	CHECK_EQ(tuck_fd_wait(fd[0], both, TUCK_NOWAIT), both);
+	CHECK_EQ(tuck_fd_wait(end[1], TUCK_READABLE, TUCK_NOWAIT),
+		 TUCK_READABLE);
+	CHECK_EQ(tuck_fd_wait(end[1], both, TUCK_NOWAIT), both);
+}
+
+TEST(hang_up_wakes_a_writer)
+{
+	struct user write = { .result = 99 };
+	struct user wait = { .events = TUCK_WRITABLE, .result = 99 };
+	int fd[2];
+
+	signal(SIGPIPE, SIG_IGN);
+	pipe_pair(fd);
+	write.fd = wait.fd = fd[1];
+	CHECK(tuck_go(use_write, &write) > 0);
+	CHECK(tuck_go(use_wait, &wait) > 0);
+	settle();
+	CHECK_EQ(wait.result, 99);
+	close(fd[0]);
+	settle();
+	CHECK_EQ(write.result, -EPIPE);
+	CHECK_EQ(wait.result, TUCK_WRITABLE);
+}
+
 TEST(wait_counts_a_half_close_as_input_only)
 {
 	int fd[2];

@@ -536,6 +536,21 @@ TEST(dropped_while_it_waits)
 	free_chans();
 }
 
+TEST(a_wait_keeps_no_memory)
+{
+	struct tuck_stats before, after;
+
+	make_chans();
+	for (int i = 0; i < 6000; i++) {
+		meet_case(i % 4);
+		if (i == 10)
+			CHECK_EQ(tuck_stats(&before), 0);
+	}
+	CHECK_EQ(tuck_stats(&after), 0);
+	CHECK_EQ(after.slice_pool_bytes, before.slice_pool_bytes);
+	free_chans();
+}
+
 /* -- many at once -- */
 
 #define TASKLETS 40

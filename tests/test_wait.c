@@ -511,6 +511,20 @@ TEST(join_errors)
 	CHECK_EQ(tuck_join(id, TUCK_NOWAIT), -ESRCH);
 }
 
+static void join_self(void *arg)
+{
+	CHECK_EQ(tuck_join(tuck_self(), tuck_after(TUCK_MS(50))), -EDEADLK);
+	CHECK_EQ(tuck_join(tuck_self(), TUCK_NOWAIT), -EDEADLK);
+	(*(int *)arg)++;
+}
+
+TEST(join_of_oneself_is_refused_in_any_tasklet)
+{
+	go(join_self, &done);
+	settle();
+	CHECK_EQ(done, 1);
+}
+
 static void join_in_vain(void *arg)
 {
 	CHECK_EQ(tuck_join(*(tuck_id *)arg, in_ms(1)), -ETIMEDOUT);

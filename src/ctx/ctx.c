@@ -113,6 +113,7 @@ static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 		void (*fn)(void *) = ctx->fn;
 		void *arg = ctx->arg;
 
+		c->started++;
 		ctx->slice = NULL;
 		ctx->base = ctx->stack->base;
 		ctx->pages = pages_of(ctx->stack);

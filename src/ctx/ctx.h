@@ -94,7 +94,7 @@ struct tuck__cache {
 	uint32_t hand, dice;
 	struct tuck__slice_pool slices;
 
-	uint64_t copied_switches, copied_bytes;
+	uint64_t started, copied_switches, copied_bytes;
 };
 
 /* C++ keeps these per thread: Itanium ABI, section 2.2.2. */
@@ -131,7 +131,11 @@ void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running);
 /* What every context calls when its fn has returned. */
 void tuck__ctx_on_return(void (*after)(void));
 
-/* Where the byte at address p of its stack lies now (rule S1). */
+/*
+ * Where the byte at address p of its stack lies now (rule S1); NULL for one
+ * in the hole of a tucked context. Reading there gives zeros, writing does
+ * nothing.
+ */
 char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p);
 
 /* Copy from or to memory as a suspended context would see it. */

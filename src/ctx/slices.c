@@ -221,24 +221,26 @@ static size_t least(ptrdiff_t a, size_t b)
 	return (size_t)a < b ? (size_t)a : b;
 }
 
-/* How many bytes from p on lie in one piece, and where, of at most n. */
+/*
+ * How many bytes from p on lie in one piece, of at most n, and where: NULL
+ * for the hole of a tucked context, which lies nowhere.
+ */
 static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
 		    char **ret_at)
 {
 	const char *sp = ctx->sp, *end = sp + ctx->tucked;
+	const char *from = hole_start(ctx), *to = hole_end(ctx);
 
-	*ret_at = (char *)(uintptr_t)p;
-	if (ctx->tucked && p >= sp && p < end) {
-		if (tuck__hole_bytes(ctx) && p < hole_start(ctx))
-			end = hole_start(ctx);
-		else if (tuck__hole_bytes(ctx) && p < hole_end(ctx))
-			return (size_t)(hole_end(ctx) - p) < n ?
-				       (size_t)(hole_end(ctx) - p) :
-				       n;
-		*ret_at = place_in_slice(ctx, p);
-		return (size_t)(end - p) < n ? (size_t)(end - p) : n;
+	if (!ctx->tucked || p < sp || p >= end) {
+		*ret_at = (char *)(uintptr_t)p;
+		return ctx->tucked && p < sp ? least(sp - p, n) : n;
 	}
-	return ctx->tucked && p < sp ? least(sp - p, n) : n;
+	if (p >= from && p < to) {
+		*ret_at = NULL;
+		return least((to < end ? to : end) - p, n);
+	}
+	*ret_at = place_in_slice(ctx, p);
+	return least((p < from && from < end ? from : end) - p, n);
 }
 
 char *tuck__ctx_addr(const struct tuck__ctx *ctx, const void *p)
@@ -256,7 +258,10 @@ void tuck__ctx_read(const struct tuck__ctx *ctx, void *to, const void *from,
 		char *at;
 
 		k = piece(ctx, (const char *)from + done, n - done, &at);
-		memcpy((char *)to + done, at, k);
+		if (at)
+			memcpy((char *)to + done, at, k);
+		else
+			memset((char *)to + done, 0, k);
 	}
 }
 
@@ -267,7 +272,8 @@ void tuck__ctx_write(const struct tuck__ctx *ctx, void *to, const void *from,
 		char *at;
 
 		k = piece(ctx, (char *)to + done, n - done, &at);
-		memcpy(at, (const char *)from + done, k);
+		if (at)
+			memcpy(at, (const char *)from + done, k);
 	}
 }
 
@@ -276,6 +282,7 @@ void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
 	uintptr_t base = (uintptr_t)ctx->base, at = (uintptr_t)p;
 	uintptr_t from, to;
 
+	tuck__ctx_unhole(ctx);
 	if (n < HOLE_MIN || at < tuck__arch_sp() || at >= base ||
 	    n > base - at || base - at >= 65535 * (uintptr_t)TUCK__HOLE_UNIT)
 		return;

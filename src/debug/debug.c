@@ -35,7 +35,7 @@ int tuck_stats(struct tuck_stats *ret_stats)
 	}
 	stats.ready--;			/* the caller */
 	stats.tasklets = s->alive;
-	stats.started = s->started;
+	stats.started = 1 + s->cache.started;	/* main did */
 	stats.switches = s->switches;
 	stats.switches_copied = s->cache.copied_switches;
 	stats.copied_bytes = s->cache.copied_bytes;

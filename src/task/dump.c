@@ -73,6 +73,7 @@ int tuck__dump(struct tuck__sched *s, int fd)
 	char line[96];
 	int r;
 
+	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	r = snprintf(line, sizeof(line), "tuck: proc %u, %llu tasklets\n",
 		     s->number, (unsigned long long)s->alive);
 	if (write(fd, line, (size_t)r) < 0)

@@ -92,11 +92,8 @@ void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
 
 static void fire_timers(struct tuck__sched *s)
 {
-	tuck_ns now;
+	tuck_ns now = tuck_now();
 
-	if (tuck__heap_next(&s->timers) == TUCK_FOREVER)
-		return;
-	now = tuck_now();
 	s->now_ms = (uint32_t)(now / TUCK_MS(1));
 	while (tuck__heap_next(&s->timers) <= now) {
 		struct tuck__waiter *w = tuck__container(
@@ -394,7 +391,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	tuck__cache_init(&s->cache, &host, config);
 	s->until_look = s->look_every = config->seed ? 0 : LOOK_EVERY;
 	s->random = (config->seed + s->number) * 0x9e3779b97f4a7c15 + 1;
-	s->switches = s->started = s->alive = 0;
+	s->switches = s->alive = 0;
 	s->run = 0;
 	s->fd_waiters = 0;
 	s->stuck = s->kick_pending = false;
@@ -431,7 +428,7 @@ struct tuck__sched *tuck__sched_make(void)
 		tuck__registry_remove(s);
 		return NULL;
 	}
-	s->alive = s->started = 1;
+	s->alive = 1;
 	s->current = s->main;
 	tuck__ctx_init_native(&s->cache, &s->main->ctx);
 	tuck__overflow_watch();

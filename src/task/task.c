@@ -72,7 +72,6 @@ static inline void enlist(struct tuck__sched *s, struct tuck__tasklet *t,
 			  const struct tuck_attr *attr)
 {
 	s->alive++;
-	s->started++;
 	if (tuck__unlikely(attr && attr->paused)) {
 		t->w.why = TUCK__WHY_PAUSED;
 		t->ctx.note = s->now_ms;

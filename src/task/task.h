@@ -116,7 +116,6 @@ struct tuck__sched {
 	struct tuck__tasklet *main;
 	struct tuck__heap timers;
 	struct tuck__table table;
-	uint64_t started;
 	uint64_t random;
 	uint32_t now_ms;		/* when last looked at */
 	uint32_t run;			/* I/O calls without a wait */
