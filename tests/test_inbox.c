@@ -224,13 +224,13 @@ TEST(unblock_does_not_end_another_wait)
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_late, &l), 0);
 	tuck_sleep(until);
 	CHECK(tuck_now() >= until);
-	CHECK_EQ(tuck_block(TUCK_NOWAIT), 0);
 	pthread_join(thread, NULL);
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), 0);
 	pipe_pair(fd);
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_late, &l), 0);
 	CHECK_EQ(tuck_read(fd[0], &c, 1, tuck_after(TUCK_MS(30))), -ETIMEDOUT);
-	CHECK_EQ(tuck_block(TUCK_NOWAIT), 0);
 	pthread_join(thread, NULL);
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), 0);
 }
 
 static void say(void *arg)

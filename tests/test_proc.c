@@ -547,33 +547,34 @@ TEST(start_leaks_no_descriptor)
 
 static void *be_strange_proc(void *arg)
 {
-	struct pair *p = arg;
-
-	play_1(p);
+	wait_for_word(arg);
 	return NULL;
+}
+
+static void end_strange_proc(pthread_t thread, _Atomic(tuck_id) *id)
+{
+	give_word(id);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 /* Of a proc with a higher number no table but its own knows the wake-up. */
 TEST(own_table_is_refused_while_there_are_too_many_threads)
 {
 	enum { N = TUCK_PROCS_MAX + 2 };
-	static struct pair p[N];
+	static _Atomic(tuck_id) id[N];
 	struct tuck_proc_attr own = { .own_fds = 1 };
 	pthread_t thread[N];
 
 	for (int i = 0; i < N; i++) {
-		p[i] = (struct pair){ .rounds = 3, .io = 1 };
 		CHECK_EQ(pthread_create(&thread[i], NULL, be_strange_proc,
-					&p[i]), 0);
-		WAIT_FOR(atomic_load(&p[i].id[1]));
+					&id[i]),
+			 0);
+		WAIT_FOR(atomic_load(&id[i]));
 	}
-	play_0(&p[0]);			/* whose number is free then */
-	pthread_join(thread[0], NULL);
+	end_strange_proc(thread[0], &id[0]);	/* its number is free then */
 	CHECK_EQ(tuck_proc_start(&own, nothing, NULL), -EAGAIN);
 	for (int i = 1; i < N; i++)
-		play_0(&p[i]);
-	for (int i = 1; i < N; i++)
-		pthread_join(thread[i], NULL);
+		end_strange_proc(thread[i], &id[i]);
 	join(tuck_proc_start(&own, nothing, NULL));
 }
 
