@@ -48,8 +48,8 @@ int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
 
 /*
  * Wait for one of events (TUCK_READABLE | TUCK_WRITABLE) of a descriptor that
- * tuck__fd_get() knows: a value for tuck__fd_get_again(), -ETIMEDOUT, -EBADF when it was closed, or an
- * error of epoll_ctl(2).
+ * tuck__fd_get() knows: a value for tuck__fd_get_again(), -ETIMEDOUT, -EBADF
+ * when it was closed, or an error of epoll_ctl(2).
  */
 int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);
 
