@@ -802,6 +802,62 @@ TEST(hand_overs_are_fair_in_the_long_run)
 	starve(TUCK_PREFER_SENDER);
 }
 
+/* A pipeline of four: hand-overs and waits, in a rhythm of six. */
+static struct tuck_chan *pipe_chan[3];
+
+static void pipe_begin(void *arg)
+{
+	for (int i = 0; i < MESSAGES / 8; i++) {
+		CHECK_EQ(tuck_chan_send(pipe_chan[0], &i, TUCK_FOREVER), 0);
+		CHECK_EQ(tuck_chan_send(pipe_chan[1], &i, TUCK_FOREVER), 0);
+	}
+	stop = 1;
+	(void)arg;
+}
+
+static void pipe_end(void *arg)
+{
+	for (int i = 0, elem; i < MESSAGES / 8; i++)
+		CHECK_EQ(tuck_chan_recv(arg, &elem, TUCK_FOREVER), 0);
+}
+
+static void pipe_middle(void *arg)
+{
+	for (int i = 0, elem; i < MESSAGES / 8; i++) {
+		CHECK_EQ(tuck_chan_recv(arg, &elem, TUCK_FOREVER), 0);
+		CHECK_EQ(tuck_chan_send(pipe_chan[2], &elem, TUCK_FOREVER), 0);
+	}
+}
+
+/* After some more or fewer switches, for the phase of the scheduler's count. */
+static void starve_in_phase(int phase)
+{
+	int count = 0;
+
+	stop = 0;
+	for (int i = 0; i < 3; i++)
+		pipe_chan[i] = new_chan(sizeof(int), 0);
+	for (int i = 0; i < phase; i++) {
+		go_letter("x");
+		tuck_yield();
+	}
+	go(pipe_end, pipe_chan[0]);
+	go(pipe_middle, pipe_chan[1]);
+	go(pipe_end, pipe_chan[2]);
+	go(pipe_begin, NULL);
+	go(yield_and_count, &count);
+	settle();
+	CHECK(count >= MESSAGES / 8 * 6 / 1000);
+	for (int i = 0; i < 3; i++)
+		tuck_chan_free(pipe_chan[i]);
+}
+
+TEST(hand_overs_are_fair_in_any_rhythm)
+{
+	for (int phase = 0; phase < 12; phase++)
+		starve_in_phase(phase);
+}
+
 static void ping(void *arg)
 {
 	struct tuck_chan **chan = arg;

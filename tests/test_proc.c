@@ -545,8 +545,22 @@ TEST(start_leaks_no_descriptor)
 	CHECK_EQ(count_fds(), fds);
 }
 
+static void *use_poller(void *arg)
+{
+	int fd[2];
+	char c;
+
+	(void)arg;
+	pipe_pair(fd);
+	CHECK_EQ(tuck_read(fd[0], &c, 1, tuck_after(TUCK_US(10))), -ETIMEDOUT);
+	tuck_fd_close(fd[0]);
+	tuck_fd_close(fd[1]);
+	return NULL;
+}
+
 static void *be_strange_proc(void *arg)
 {
+	use_poller(NULL);
 	wait_for_word(arg);
 	return NULL;
 }
@@ -563,6 +577,7 @@ TEST(own_table_is_refused_while_there_are_too_many_threads)
 	enum { N = TUCK_PROCS_MAX + 2 };
 	static _Atomic(tuck_id) id[N];
 	struct tuck_proc_attr own = { .own_fds = 1 };
+	int fds = count_fds();
 	pthread_t thread[N];
 
 	for (int i = 0; i < N; i++) {
@@ -576,6 +591,7 @@ TEST(own_table_is_refused_while_there_are_too_many_threads)
 	for (int i = 1; i < N; i++)
 		end_strange_proc(thread[i], &id[i]);
 	join(tuck_proc_start(&own, nothing, NULL));
+	CHECK_EQ(count_fds(), fds + TUCK_PROCS_MAX);	/* the wake-ups */
 }
 
 /* -- threads that Tuck did not start -- */
@@ -617,19 +633,6 @@ TEST(a_hundred_threads_at_once)
 	for (int i = 0; i < 100; i++)
 		pthread_join(thread[i], NULL);
 	CHECK_EQ(n, 100);
-}
-
-static void *use_poller(void *arg)
-{
-	int fd[2];
-	char c;
-
-	(void)arg;
-	pipe_pair(fd);
-	CHECK_EQ(tuck_read(fd[0], &c, 1, tuck_after(TUCK_US(10))), -ETIMEDOUT);
-	tuck_fd_close(fd[0]);
-	tuck_fd_close(fd[1]);
-	return NULL;
 }
 
 TEST(threads_leave_no_descriptor_behind)

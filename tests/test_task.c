@@ -210,6 +210,36 @@ TEST(dump_names_id_and_state)
 	run_out();
 }
 
+static void spin(tuck_ns span)
+{
+	tuck_ns until = tuck_after(span);
+
+	while (tuck_now() < until)
+		;
+}
+
+/* Also in a proc that is busy and has no timers. */
+TEST(dump_tells_since_when)
+{
+	struct tuck_attr attr = { .name = "late", .paused = 1 };
+	char text[4096], *line;
+	double since;
+	tuck_id id;
+
+	tuck_self();
+	spin(TUCK_MS(120));
+	id = tuck_go_with(&attr, count_run, NULL);
+	CHECK(id > 0);
+	spin(TUCK_MS(40));
+	dump_to(text, sizeof(text));
+	line = strstr(text, "\"late\"");
+	CHECK(line);
+	CHECK_EQ(sscanf(strstr(line, "since"), "since %lf s", &since), 1);
+	fprintf(stderr, "# since %f s\n", since);
+	CHECK(since >= 0.03 && since < 5);
+	CHECK_EQ(tuck_drop(id), 0);
+}
+
 TEST(paused_starts_at_its_unblock)
 {
 	struct tuck_attr attr = { .paused = 1 };

@@ -714,6 +714,23 @@ TEST(deadlock_ends_every_wait_of_main)
 	tuck_chan_free(chan);
 }
 
+static struct tuck_stats stats_then;
+
+static void take_stats(void)
+{
+	CHECK_EQ(tuck_stats(&stats_then), 0);
+}
+
+TEST(stats_in_a_deadlock_count_nobody_ready)
+{
+	tuck_on_deadlock(take_stats);
+	for (int i = 0; i < 3; i++)
+		go(fn_block, NULL);
+	CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);
+	CHECK_EQ(stats_then.tasklets, 4);
+	CHECK_EQ(stats_then.ready, 0);
+}
+
 TEST(timers_are_no_deadlock)
 {
 	tuck_on_deadlock(count_report);
