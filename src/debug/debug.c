@@ -5,11 +5,12 @@
 
 #include "task/task.h"
 
-static void count(const struct tuck__tasklet *t, struct tuck_stats *stats)
+static void count(const struct tuck__sched *s, const struct tuck__tasklet *t,
+		  struct tuck_stats *stats)
 {
 	size_t bytes = tuck__ctx_slice_bytes(&t->ctx);
 
-	stats->ready += t->w.why == TUCK__WHY_NONE;
+	stats->ready += t->w.why == TUCK__WHY_NONE && t != s->current;
 	if (!tuck__ctx_started(&t->ctx) || !t->ctx.tucked)
 		return;
 	stats->slices++;
@@ -31,9 +32,8 @@ int tuck_stats(struct tuck_stats *ret_stats)
 		const struct tuck__tasklet *t = tuck__table_at(s, i);
 
 		if (atomic_load_explicit(&t->id, memory_order_relaxed))
-			count(t, &stats);
+			count(s, t, &stats);
 	}
-	stats.ready--;			/* the caller */
 	stats.tasklets = s->alive;
 	stats.started = 1 + s->cache.started;	/* main did */
 	stats.switches = s->switches;

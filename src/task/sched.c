@@ -10,8 +10,9 @@
  *    the ready ring, or waits, in at most one queue (a select: one per case)
  *    and with at most one timer.
  * 2. Every LOOK_EVERY switches inbox, timers and poller are looked at, and
- *    a hand-over is a mere wake: so tasklets that keep each other busy do
- *    not starve the rest.
+ *    of so many hand-overs one is a mere wake: so tasklets that keep each
+ *    other busy do not starve the rest. Each has a count of its own: in a
+ *    common one a regular rhythm might never hit a hand-over.
  *
  * Why not otherwise: a scheduler context costs a second switch for each
  * hand-over. Work stealing is out: a started tasklet cannot leave its
@@ -24,6 +25,7 @@
 #include "task/task.h"
 
 #define LOOK_EVERY	128
+#define FAIR_EVERY	127	/* hand-overs between mere wakes */
 
 /* When an idle proc gives pages back, and how often at most. */
 #define TRIM_AFTER	TUCK_MS(100)
@@ -356,7 +358,8 @@ void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t, int result)
 {
 	struct tuck__tasklet *self = s->current;
 
-	if (tuck__unlikely(--s->until_look < 0)) {
+	if (tuck__unlikely(--s->until_look < 0 || --s->until_fair < 0)) {
+		s->until_fair = FAIR_EVERY;
 		tuck__wake(s, t, result);
 		tuck_yield();
 		return;
@@ -389,6 +392,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
+	s->until_fair = FAIR_EVERY;
 	s->until_look = s->look_every = config->seed ? 0 : LOOK_EVERY;
 	s->random = (config->seed + s->number) * 0x9e3779b97f4a7c15 + 1;
 	s->switches = s->alive = 0;

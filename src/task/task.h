@@ -109,6 +109,7 @@ struct tuck__sched {
 	struct tuck__tasklet *current;
 	struct tuck__link ready;
 	int until_look;			/* switches, then look around */
+	int until_fair;			/* hand-overs, then a mere wake */
 	int look_every;			/* 0: at each, for a random order */
 	uint64_t switches;
 	uint64_t alive;
