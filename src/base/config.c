@@ -44,16 +44,20 @@ int tuck_config_set(const struct tuck_config *config)
 	return 0;
 }
 
-static size_t from_env(const char *name, size_t value, bool (*valid)(size_t))
+static uint64_t from_env(const char *name, uint64_t value,
+			 bool (*valid)(size_t))
 {
 	const char *text = secure_getenv(name);
+	unsigned long long n;
 	char *end;
-	unsigned long n;
 
-	if (!text || !*text)
+	if (!text || *text < '0' || *text > '9')
 		return value;
-	n = strtoul(text, &end, 10);
-	return *end || n == 0 || (valid && !valid(n)) ? value : n;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	if (*end || errno || n == 0)
+		return value;
+	return !valid || (n <= SIZE_MAX && valid((size_t)n)) ? n : value;
 }
 
 void tuck__config_get(struct tuck_config *ret_config)
@@ -63,11 +67,12 @@ void tuck__config_get(struct tuck_config *ret_config)
 	pthread_mutex_lock(&lock);
 	c = set;
 	pthread_mutex_unlock(&lock);
-	c.stack_slots = from_env("TUCK_STACK_SLOTS", c.stack_slots,
-				 slots_valid);
-	c.slot_bytes = from_env("TUCK_SLOT_BYTES", c.slot_bytes, bytes_valid);
-	c.guard_bytes = from_env("TUCK_GUARD_BYTES", c.guard_bytes,
-				 guard_valid);
+	c.stack_slots = (size_t)from_env("TUCK_STACK_SLOTS", c.stack_slots,
+					 slots_valid);
+	c.slot_bytes = (size_t)from_env("TUCK_SLOT_BYTES", c.slot_bytes,
+					bytes_valid);
+	c.guard_bytes = (size_t)from_env("TUCK_GUARD_BYTES", c.guard_bytes,
+					 guard_valid);
 	c.seed = from_env("TUCK_SEED", c.seed, NULL);
 	if (!c.stack_slots)
 		c.stack_slots = defaults.stack_slots;

@@ -36,8 +36,8 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 	chan = tuck__alloc(sizeof(*chan));
 	if (!chan)
 		return NULL;
-	chan->ring = bytes ? tuck__alloc(bytes) : NULL;
-	if (bytes && !chan->ring) {
+	chan->ring = capacity ? tuck__alloc(bytes ? bytes : 1) : NULL;
+	if (capacity && !chan->ring) {
 		tuck__free(chan);
 		return NULL;
 	}

@@ -169,15 +169,26 @@ static bool must_reserve(const struct tuck__ctx *ctx)
 }
 #endif
 
+#if TUCK__ASAN
+static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
+{
+	__sanitizer_start_switch_fiber(from ? &from->asan_fake : NULL,
+				       to->limit,
+				       (size_t)(to->base - to->limit));
+}
+#endif
+
 /* There is no memory to tuck from away: it runs on. */
 static struct tuck__landing stay(struct tuck__cache *c, struct tuck__ctx *from,
 				 struct tuck__ctx *to)
 {
 	if (!to->base && to->stack->is_slot)
 		tuck__slots_untake(c, to);
-	c->host->stay(from, to);
 	*c->err = from->err;
-	return (struct tuck__landing){ from->sp, -ENOMEM };
+#if TUCK__ASAN
+	depart(from, from->stack);
+#endif
+	return (struct tuck__landing){ from->sp, c->host->stay(from, to) };
 }
 
 /*
@@ -232,15 +243,6 @@ static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
 	*c->eh = eh;
 	return r;
 }
-
-#if TUCK__ASAN
-static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
-{
-	__sanitizer_start_switch_fiber(from ? &from->asan_fake : NULL,
-				       to->limit,
-				       (size_t)(to->base - to->limit));
-}
-#endif
 
 static inline void have_stack(struct tuck__cache *c, struct tuck__ctx *ctx)
 {

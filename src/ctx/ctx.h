@@ -63,10 +63,10 @@ struct tuck__stack {
 /*
  * What the owner of the contexts does for this layer: the host hook.
  * - stay: from could not be tucked away for want of memory, so it runs on
- *   instead of to, with -ENOMEM.
+ *   instead of to; returns what its switch returns.
  */
 struct tuck__host {
-	void (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
+	int (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
 };
 
 /* One OS thread's stacks and slices: a cache of stacks. */
@@ -171,8 +171,8 @@ int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
 
 /*
  * Suspend from and run to, whose own call of this returns value. Returns
- * what is passed when from runs again; or -ENOMEM at once if it had to be
- * tucked and could not: then host->stay() was called.
+ * what is passed when from runs again; or, at once, what host->stay() says
+ * if from had to be tucked and could not.
  */
 static inline int tuck__ctx_switch(struct tuck__cache *c,
 				   struct tuck__ctx *from, struct tuck__ctx *to,

@@ -38,12 +38,16 @@ static size_t whole_pages(size_t bytes)
 
 static int reserve_region(struct tuck__cache *c)
 {
-	size_t each = c->slot_bytes + c->guard_bytes;
+	size_t each = c->slot_bytes + c->guard_bytes, all;
+
+	if (__builtin_mul_overflow(each, c->slots_max, &all) ||
+	    __builtin_add_overflow(all, c->guard_bytes, &all))
+		return -ENOMEM;
 
 	c->slots = tuck__alloc(c->slots_max * sizeof(c->slots[0]));
 	c->open = tuck__alloc(c->slots_max * sizeof(c->open[0]));
 	if (c->slots && c->open) {
-		c->region_bytes = each * c->slots_max + c->guard_bytes;
+		c->region_bytes = all;
 		c->region = tuck__map_reserve(c->region_bytes);
 	}
 	if (c->region)

@@ -217,6 +217,8 @@ static inline void prefetch(const struct tuck__sched *s,
 	__builtin_prefetch(soon->next);
 	__builtin_prefetch((const char *)soon->next + 64);
 	bytes = t->ctx.flags & TUCK__CTX_ABSENT ? t->ctx.slice : t->ctx.sp;
+	if (!bytes)
+		return;
 	__builtin_prefetch(bytes);
 	__builtin_prefetch(bytes + 64);
 	__builtin_prefetch(bytes + 128);
@@ -308,21 +310,27 @@ void tuck_yield(void)
 	switch_to(s, self, take(s, s->ready.next));
 }
 
-/* There was no memory to tuck from away: nothing happened. */
-static void stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
+/*
+ * There was no memory to tuck from away: it goes on as if it had not tried,
+ * or with the wake that came while it looked for a successor.
+ */
+static int stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 {
 	struct tuck__sched *s = tuck__tls;
 	struct tuck__tasklet *from, *to;
+	bool waits;
 
 	from = tuck__container(from_ctx, struct tuck__tasklet, ctx);
 	to = tuck__container(to_ctx, struct tuck__tasklet, ctx);
-	if (from->w.why != TUCK__WHY_NONE)
+	waits = from->w.why != TUCK__WHY_NONE;
+	if (waits)
 		tuck__unwait(s, from);
 	else
 		tuck__link_cut(&from->w.link);
 	tuck__link_before(s->ready.next, &to->w.link);
 	s->current = from;
 	s->switches--;
+	return waits ? -ENOMEM : from->result;
 }
 
 static const struct tuck__host host = { stay };
