@@ -15,11 +15,12 @@ static struct tuck__cache cache;
 static struct tuck__ctx native, *current = &native;
 static int stays;
 
-static void stay(struct tuck__ctx *from, struct tuck__ctx *to)
+static int stay(struct tuck__ctx *from, struct tuck__ctx *to)
 {
 	(void)to;
 	stays++;
 	current = from;
+	return -ENOMEM;
 }
 
 static const struct tuck__host host = { stay };

@@ -803,6 +803,7 @@ TEST(hang_up_wakes_a_writer)
 	pipe_pair(fd);
 	write.fd = wait.fd = fd[1];
 	CHECK(tuck_go(use_write, &write) > 0);
+	settle();		/* it fills the pipe first */
 	CHECK(tuck_go(use_wait, &wait) > 0);
 	settle();
 	CHECK_EQ(wait.result, 99);
