@@ -382,7 +382,8 @@ TEST(raw_socket_of_protocol_tcp_is_no_stream)
 
 	if (in < 0 || out < 0)
 		SKIP("raw sockets are not allowed");
-	addr.sin_addr.s_addr = htonl(0x7f00004d);	/* 127.0.0.77 */
+	/* A loopback address that no other test uses at the same time. */
+	addr.sin_addr.s_addr = htonl(0x7f640000u | (getpid() & 0xffff));
 	CHECK_EQ(bind(in, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	CHECK_EQ(connect(out, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	id = tuck_go(read_messages, &d);

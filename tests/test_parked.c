@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a parked tasklet keeps of the call that it waits in (rule S5): the
+ * bytes of its slice, which all pay who have many tasklets.
+ */
+#include <sys/socket.h>
+#include <tuck.h>
+
+#include "base/sanitize.h"
+#include "check.h"
+
+static struct tuck_chan *chan;
+static int fd[2], listener;
+
+static void wait_block(void *arg)
+{
+	(void)arg;
+	tuck_block(TUCK_FOREVER);
+}
+
+static void wait_sleep(void *arg)
+{
+	(void)arg;
+	tuck_sleep(tuck_after(TUCK_SEC(100)));
+}
+
+static void wait_join(void *arg)
+{
+	tuck_join((tuck_id)(intptr_t)arg, TUCK_FOREVER);
+}
+
+static void wait_send(void *arg)
+{
+	(void)arg;
+	tuck_chan_send(chan, &(long){ 1 }, TUCK_FOREVER);
+}
+
+static void wait_recv(void *arg)
+{
+	long elem;
+
+	(void)arg;
+	tuck_chan_recv(chan, &elem, TUCK_FOREVER);
+}
+
+static void wait_select(void *arg)
+{
+	long elem;
+	struct tuck_case c = { .chan = chan, .op = TUCK_RECV, .elem = &elem };
+
+	(void)arg;
+	tuck_select(&c, 1, TUCK_FOREVER);
+}
+
+static void wait_read(void *arg)
+{
+	char buf[16384];
+
+	(void)arg;
+	tuck_read(fd[0], buf, sizeof(buf), TUCK_FOREVER);
+}
+
+static void wait_write(void *arg)
+{
+	(void)arg;
+	while (tuck_write(fd[0], "x", 1, TUCK_FOREVER) == 1)
+		;
+}
+
+static void wait_event(void *arg)
+{
+	(void)arg;
+	tuck_fd_wait(fd[0], TUCK_READABLE, TUCK_FOREVER);
+}
+
+static void wait_accept(void *arg)
+{
+	(void)arg;
+	tuck_accept(listener, NULL, TUCK_FOREVER);
+}
+
+static void only_yield(void *arg)
+{
+	(void)arg;
+	for (;;)
+		tuck_yield();
+}
+
+static void fill(void)
+{
+	static const char junk[4096];
+
+	while (send(fd[0], junk, sizeof(junk), MSG_DONTWAIT) > 0)
+		;
+}
+
+/* The slice of a tasklet that waits in fn, tucked by another one. */
+static size_t parked_bytes(void (*fn)(void *), void *arg)
+{
+	struct tuck_stats stats;
+	tuck_id id = tuck_go(fn, arg), other;
+
+	CHECK(id > 0);
+	tuck_yield();
+	other = tuck_go(wait_block, NULL);	/* takes the only slot */
+	CHECK(other > 0);
+	tuck_yield();
+	CHECK_EQ(tuck_stats(&stats), 0);
+	CHECK_EQ(stats.slices, 1);
+	CHECK_EQ(tuck_drop(id), 0);
+	CHECK_EQ(tuck_drop(other), 0);
+	return stats.slice_bytes;
+}
+
+static void begin(void)
+{
+	const struct tuck_config one_slot = { .stack_slots = 1 };
+
+	if (getenv("TUCK_SEED"))
+		SKIP("the order is random");
+	if (TUCK__ASAN)
+		SKIP("frames of instrumented code are larger");
+#ifdef TUCK_TORMENT
+	SKIP("everybody is tucked");
+#endif
+#ifndef __OPTIMIZE__
+	SKIP("frames without optimization are larger");
+#endif
+	unsetenv("TUCK_STACK_SLOTS");
+	CHECK_EQ(tuck_config_set(&one_slot), 0);
+	chan = tuck_chan_new(sizeof(long), 0);
+	CHECK(chan);
+	CHECK_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	listener = tuck_tcp_listen("127.0.0.1:0", 0);
+	CHECK(listener >= 0);
+}
+
+TEST(waits_for_tasklets_keep_little)
+{
+	begin();
+	CHECK(parked_bytes(wait_block, NULL) <= 112);
+	CHECK(parked_bytes(wait_sleep, NULL) <= 112);
+	CHECK(parked_bytes(only_yield, NULL) <= 112);
+	CHECK(parked_bytes(wait_join, (void *)(intptr_t)tuck_self()) <= 176);
+}
+
+TEST(waits_on_channels_keep_little)
+{
+	begin();
+	CHECK(parked_bytes(wait_send, NULL) <= 128);
+	CHECK(parked_bytes(wait_recv, NULL) <= 128);
+	CHECK(parked_bytes(wait_select, NULL) <= 256);
+}
+
+TEST(waits_for_descriptors_keep_little)
+{
+	begin();
+	CHECK(parked_bytes(wait_read, NULL) <= 192);
+	CHECK(parked_bytes(wait_event, NULL) <= 192);
+	CHECK(parked_bytes(wait_accept, NULL) <= 192);
+	fill();
+	CHECK(parked_bytes(wait_write, NULL) <= 192);
+}
