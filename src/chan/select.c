@@ -30,21 +30,32 @@ static int check(const struct tuck__sched *s, const struct tuck_case *cases,
 	return 0;
 }
 
+static inline bool can_go(const struct tuck_case *c)
+{
+	return c->chan && tuck__chan_can(c->chan, c->op);
+}
+
 /* Any of those that can go, each as likely as the others; or -1. */
 static int pick(struct tuck__sched *s, const struct tuck_case *cases, int n)
 {
 	uint32_t can = 0;
-	int picked = -1;
+	int i, first = -1;
 
-	for (int i = 0; i < n; i++) {
-		if (!cases[i].chan ||
-		    !tuck__chan_can(cases[i].chan, cases[i].op))
+	for (i = n - 1; i >= 0; i--) {
+		if (!can_go(&cases[i]))
 			continue;
 		can++;
-		if (can == 1 || (uint32_t)(tuck__random(s) >> 32) % can == 0)
-			picked = i;
+		first = i;
 	}
-	return picked;
+	if (can < 2)
+		return first;
+	/* A random number below can, without a division (Lemire, 2016). */
+	can = (uint32_t)((tuck__random(s) >> 32) * can >> 32);
+	for (i = first; can > 0; can--)
+		do
+			i++;
+		while (!can_go(&cases[i]));
+	return i;
 }
 
 static struct tuck__select *prepare(struct tuck__sched *s,
