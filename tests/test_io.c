@@ -132,7 +132,7 @@ static void write_pieces(void *arg)
 	const int *fd = arg;
 
 	for (int i = 0; i < 10; i++) {
-		raw_write(*fd, "0123456789" + i, 1);
+		raw_write(*fd, &"0123456789"[i], 1);
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	}
 	close(*fd);

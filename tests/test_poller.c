@@ -200,7 +200,7 @@ TEST(shutdown_for_output_and_read_on)
 	tell(&d, 9);
 	settle();
 	for (int i = 2; i < 6; i++) {
-		raw_write(d.peer, "012345" + i, 1);
+		raw_write(d.peer, &"012345"[i], 1);
 		settle();
 	}
 	hang_up(&d);

@@ -3,7 +3,9 @@
  * Descriptors: read and write as if they blocked. Only the calling tasklet
  * waits; its proc goes on. The first of these calls that waits on a
  * descriptor sets O_NONBLOCK on it and registers it, once, with the proc's
- * poller; so close it with tuck_fd_close().
+ * poller; so close it with tuck_fd_close(), in the proc that used it: a proc
+ * does not learn that another one closed a descriptor. A TCP socket with the
+ * kernel's TLS (TCP_ULP) is not for these calls, for its reads end early.
  */
 #ifndef TUCK_IO_H
 #define TUCK_IO_H

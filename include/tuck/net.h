@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP. Addresses are text: "127.0.0.1:80", "[::1]:80", ":80" for every
+ * TCP. Addresses are text: "127.0.0.1:80", "[::1]:80", ":80" for every IPv4
  * address of the machine. Port 0 lets the kernel choose. Descriptors made
  * here do not block, close on exec, and have TCP_NODELAY set.
  */

@@ -74,8 +74,9 @@ int tuck__dump(struct tuck__sched *s, int fd)
 	int r;
 
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
-	r = snprintf(line, sizeof(line), "tuck: proc %u, %llu tasklets\n",
-		     s->number, (unsigned long long)s->alive);
+	r = snprintf(line, sizeof(line),
+		     "tuck: proc in thread %d, %llu tasklets\n", gettid(),
+		     (unsigned long long)s->alive);
 	if (write(fd, line, (size_t)r) < 0)
 		return -errno;
 	for (uint32_t i = 0; i < n; i++) {
