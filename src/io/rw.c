@@ -66,7 +66,8 @@ static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 	if (must_wait(f, n, deadline))
 		return -EAGAIN;
 	do
-		r = read(fd, buf, n);
+		r = f->bits & TUCK__FD_SOCKET ? recv(fd, buf, n, 0) :
+						read(fd, buf, n);
 	while (r < 0 && errno == EINTR);
 	return input_came(f, r, n);
 }
