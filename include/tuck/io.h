@@ -76,7 +76,8 @@ ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline);
 ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline);
 
 /*
- * tuck_write() from several buffers, as writev(2). No SIGPIPE for a socket.
+ * tuck_write() from at most 1,024 buffers, as writev(2). No SIGPIPE for a
+ * socket.
  * Switches: may. Errors: as tuck_write().
  */
 ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline);

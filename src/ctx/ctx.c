@@ -344,6 +344,7 @@ void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		.dice = (uint32_t)config->seed,
 	};
 	find_native_stack(&c->native);
+	c->native.guard = c->guard_bytes;
 }
 
 void tuck__cache_fini(struct tuck__cache *c)

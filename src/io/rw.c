@@ -128,7 +128,7 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE(n >= 0, -EINVAL);
+	TUCK__REQUIRE(n >= 0 && n <= IOV_MAX, -EINVAL);
 	do
 		r = f->bits & TUCK__FD_SOCKET ?
 			    sendmsg(fd, &msg, MSG_NOSIGNAL) :

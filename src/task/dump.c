@@ -44,17 +44,22 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	}
 }
 
+const char *tuck__name(const struct tuck__sched *s,
+		       const struct tuck__tasklet *t)
+{
+	if (t == s->main)
+		return "main";
+	return t->extra ? t->extra->name : "";
+}
+
 static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
 		    int fd)
 {
-	const char *name = t->extra ? t->extra->name : "";
 	char line[256], what[64];
 	int n;
 
-	if (t == s->main)
-		name = "main";
 	n = snprintf(line, sizeof(line), "  tasklet %lld \"%s\" ",
-		     (long long)tuck__id(t), name);
+		     (long long)tuck__id(t), tuck__name(s, t));
 	if (t->w.why > TUCK__WHY_ENDING) {
 		format_what(t, what, sizeof(what));
 		n += snprintf(line + n, sizeof(line) - (size_t)n,

@@ -207,6 +207,13 @@ static bool hopeless(void)
 	return true;
 }
 
+static void dump_all(void)
+{
+	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
+		if (scheds[i] && scheds[i]->in_use)
+			tuck__dump(scheds[i], STDERR_FILENO);
+}
+
 bool tuck__stuck(struct tuck__sched *s)
 {
 	void (*fn)(void) = atomic_load(&tuck__deadlock_fn);
@@ -217,6 +224,8 @@ bool tuck__stuck(struct tuck__sched *s)
 	stuck++;
 	end = hopeless() && s->main->w.why > TUCK__WHY_ENDING;
 	if (end) {
+		if (!fn)
+			dump_all();	/* they all wait, for this lock too */
 		s->stuck = false;
 		stuck--;
 	}
@@ -225,8 +234,6 @@ bool tuck__stuck(struct tuck__sched *s)
 		return false;
 	if (fn)
 		fn();
-	else
-		tuck__dump(s, STDERR_FILENO);
 	tuck__wake(s, s->main, -EDEADLK);
 	return true;
 }

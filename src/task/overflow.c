@@ -25,18 +25,19 @@ static struct sigaction *previous(int sig)
 	return &before[sig == SIGBUS];
 }
 
-static void tell(const struct tuck__tasklet *t, const char *fault)
+static void tell(const struct tuck__sched *s, const char *fault)
 {
-	const struct tuck__stack *s = t->ctx.stack;
-	size_t room = (size_t)(s->base - s->limit);
+	const struct tuck__tasklet *t = s->current;
+	const struct tuck__stack *stack = t->ctx.stack;
+	size_t room = (size_t)(stack->base - stack->limit);
 	char line[256];
 	int n;
 
 	n = snprintf(line, sizeof(line),
 		     "tuck: stack overflow in tasklet "
 		     "%lld \"%s\": fault at %p, %zu of %zu bytes used\n",
-		     (long long)tuck__id(t), t->extra ? t->extra->name : "",
-		     (const void *)fault, (size_t)(s->base - fault), room);
+		     (long long)tuck__id(t), tuck__name(s, t),
+		     (const void *)fault, (size_t)(stack->base - fault), room);
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return;
 }
@@ -47,7 +48,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	struct tuck__sched *s = tuck__tls;
 
 	if (s && tuck__ctx_in_guard(&s->current->ctx, info->si_addr)) {
-		tell(s->current, info->si_addr);
+		tell(s, info->si_addr);
 		signal(sig, SIG_DFL);	/* the fault repeats and ends us */
 	} else if (next->sa_flags & SA_SIGINFO) {
 		next->sa_sigaction(sig, info, context);

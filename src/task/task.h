@@ -304,6 +304,8 @@ void tuck__task_drop_all(struct tuck__sched *s);
 /* -- dump.c, overflow.c -- */
 
 int tuck__dump(struct tuck__sched *s, int fd);
+const char *tuck__name(const struct tuck__sched *s,
+		       const struct tuck__tasklet *t);
 extern _Atomic(void (*)(void)) tuck__deadlock_fn;
 void tuck__overflow_watch(void);
 void tuck__overflow_unwatch(void);
