@@ -11,6 +11,7 @@
 
 static struct tuck_chan *chan;
 static int fd[2], listener;
+static char junk[4096];
 
 static void wait_block(void *arg)
 {
@@ -79,6 +80,47 @@ static void wait_accept(void *arg)
 	tuck_accept(listener, NULL, TUCK_FOREVER);
 }
 
+static void wait_transfer(void *arg)
+{
+	tuck_transfer((tuck_id)(intptr_t)arg);
+}
+
+static void wait_proc(void *arg)
+{
+	tuck_proc_join((int)(intptr_t)arg, TUCK_FOREVER);
+}
+
+static void wait_read_full(void *arg)
+{
+	char buf[16384];
+
+	(void)arg;
+	tuck_read_full(fd[0], buf, sizeof(buf), TUCK_FOREVER);
+}
+
+static void wait_readv(void *arg)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+
+	(void)arg;
+	tuck_readv(fd[0], &iov, 1, TUCK_FOREVER);
+}
+
+static void wait_writev(void *arg)
+{
+	struct iovec iov = { arg, 1 };
+
+	while (tuck_writev(fd[0], &iov, 1, TUCK_FOREVER) == 1)
+		;
+}
+
+static void wait_write_full(void *arg)
+{
+	while (tuck_write_full(fd[0], arg, 1, TUCK_FOREVER) == 1)
+		;
+}
+
 static void only_yield(void *arg)
 {
 	(void)arg;
@@ -88,8 +130,6 @@ static void only_yield(void *arg)
 
 static void fill(void)
 {
-	static const char junk[4096];
-
 	while (send(fd[0], junk, sizeof(junk), MSG_DONTWAIT) > 0)
 		;
 }
@@ -142,6 +182,28 @@ TEST(waits_for_tasklets_keep_little)
 	CHECK(parked_bytes(wait_sleep, NULL) <= 112);
 	CHECK(parked_bytes(only_yield, NULL) <= 112);
 	CHECK(parked_bytes(wait_join, (void *)(intptr_t)tuck_self()) <= 176);
+	CHECK(parked_bytes(wait_transfer,
+			   (void *)(intptr_t)tuck_go(wait_block, NULL)) <= 192);
+}
+
+static void live_on(void *arg)
+{
+	*(tuck_id *)arg = tuck_self();
+	tuck_block(TUCK_FOREVER);
+}
+
+TEST(a_wait_for_a_proc_keeps_little)
+{
+	static tuck_id id;
+	int proc;
+
+	begin();
+	proc = tuck_proc_start(NULL, live_on, &id);
+	CHECK(proc >= 0);
+	CHECK(parked_bytes(wait_proc, (void *)(intptr_t)proc) <= 224);
+	while (tuck_unblock(id) < 0)
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
 }
 
 TEST(waits_on_channels_keep_little)
@@ -156,8 +218,12 @@ TEST(waits_for_descriptors_keep_little)
 {
 	begin();
 	CHECK(parked_bytes(wait_read, NULL) <= 192);
+	CHECK(parked_bytes(wait_read_full, NULL) <= 224);
+	CHECK(parked_bytes(wait_readv, NULL) <= 192);
 	CHECK(parked_bytes(wait_event, NULL) <= 192);
 	CHECK(parked_bytes(wait_accept, NULL) <= 192);
 	fill();
 	CHECK(parked_bytes(wait_write, NULL) <= 192);
+	CHECK(parked_bytes(wait_write_full, junk) <= 192);
+	CHECK(parked_bytes(wait_writev, junk) <= 192);
 }

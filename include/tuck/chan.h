@@ -75,13 +75,15 @@ void tuck_chan_free(struct tuck_chan *chan);
 
 /*
  * How many tasklets wait: above 0 senders, below 0 receivers.
- * Switches: no. Errors: none; 0 for a null or freed channel.
+ * Switches: no. Errors: none; 0 for a null, freed or other
+ * proc's channel.
  */
 int tuck_chan_balance(const struct tuck_chan *chan);
 
 /*
  * How many elements the buffer holds.
- * Switches: no. Errors: none; 0 for a null or freed channel.
+ * Switches: no. Errors: none; 0 for a null, freed or other
+ * proc's channel.
  */
 size_t tuck_chan_count(const struct tuck_chan *chan);
 

@@ -44,7 +44,7 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 	chan->magic = MAGIC_LIVE;
 	chan->elem_bytes = (uint32_t)elem_bytes;
 	chan->capacity = capacity;
-	chan->home = s;
+	chan->home = s->main_id;
 	chan->prefer = capacity ? TUCK_PREFER_NEITHER : TUCK_PREFER_RECEIVER;
 	tuck__link_init(&chan->senders);
 	tuck__link_init(&chan->receivers);
@@ -55,7 +55,7 @@ int tuck__chan_check(const struct tuck_chan *chan, const struct tuck__sched *s)
 {
 	TUCK__REQUIRE(chan, -EINVAL);
 	TUCK__REQUIRE(chan->magic == MAGIC_LIVE, -EBADF);
-	TUCK__REQUIRE(chan->home == s, -EXDEV);
+	TUCK__REQUIRE(s && chan->home == s->main_id, -EXDEV);
 	return 0;
 }
 
@@ -214,8 +214,8 @@ static inline bool usable(const struct tuck_chan *chan,
 			  const struct tuck__sched *s, const void *elem,
 			  tuck_ns deadline)
 {
-	return tuck__likely(chan && chan->magic == MAGIC_LIVE &&
-			    chan->home == s && deadline >= 0 &&
+	return tuck__likely(chan && chan->magic == MAGIC_LIVE && s &&
+			    chan->home == s->main_id && deadline >= 0 &&
 			    (elem || !chan->elem_bytes));
 }
 
@@ -311,18 +311,20 @@ static void remember(struct tuck_chan *chan)
 
 void tuck_chan_free(struct tuck_chan *chan)
 {
-	struct tuck__sched *s = tuck__tls;
+	struct tuck__sched *s = tuck__tls, *owner;
+	bool mine;
 
 	if (!chan)
 		return;
 	if (chan->magic != MAGIC_LIVE)
 		tuck__fatal("channel %p is freed twice, or is none",
 			    (void *)chan);
-	if (chan->home != s && chan->home->in_use)
+	mine = s && chan->home == s->main_id;
+	if (!mine && tuck__find(chan->home, &owner))
 		tuck__fatal("channel %p is freed by a proc that did not make "
 			    "it",
 			    (void *)chan);
-	if (chan->home == s) {
+	if (mine) {
 		wake_all(s, &chan->senders);
 		wake_all(s, &chan->receivers);
 	}
@@ -343,14 +345,14 @@ static int length(const struct tuck__link *queue)
 
 int tuck_chan_balance(const struct tuck_chan *chan)
 {
-	if (!chan || chan->magic != MAGIC_LIVE)
+	if (tuck__chan_check(chan, tuck__tls) < 0)
 		return 0;
 	return length(&chan->senders) - length(&chan->receivers);
 }
 
 size_t tuck_chan_count(const struct tuck_chan *chan)
 {
-	return chan && chan->magic == MAGIC_LIVE ? chan->count : 0;
+	return tuck__chan_check(chan, tuck__tls) < 0 ? 0 : chan->count;
 }
 
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer)

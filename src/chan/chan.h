@@ -13,7 +13,7 @@ struct tuck_chan {
 	uint32_t elem_bytes;
 	size_t capacity, count, first;	/* of the ring, in elements */
 	struct tuck__link senders, receivers;
-	struct tuck__sched *home;
+	tuck_id home;			/* its proc's main tasklet */
 	uint8_t prefer;
 	bool closed;
 	char *ring;

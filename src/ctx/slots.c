@@ -214,7 +214,7 @@ void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s)
 {
 	if (--s->users > 0)
 		return;
-	if (s->place && c->promised > c->vacant)
+	if (s->place && c->open_n == 1 && c->promised > c->vacant + 1)
 		return;		/* invariant 1 may need it open */
 	if (s->place)
 		close_slot(c, s);

@@ -86,13 +86,13 @@ static int wake_of(uint32_t proc)
 
 int tuck__poller_share_wakes(void)
 {
-	int r = tuck__registry_limit(WAKES);
+	int r = 0;
 
 	pthread_mutex_lock(&wakes_lock);
 	for (uint32_t i = 0; i < WAKES && r == 0; i++)
 		r = make_wake(i);
 	pthread_mutex_unlock(&wakes_lock);
-	return r;
+	return r < 0 ? r : tuck__registry_limit(WAKES);
 }
 
 size_t tuck__poller_wakes(int *ret_fds)
@@ -250,7 +250,12 @@ static int poller_add(const struct tuck__poller *p, int fd, uint32_t gen,
 		.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd,
 	};
 
-	return epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+	if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+		return 0;
+	/* Closed here before, but alive by a duplicate that came back. */
+	if (errno == EEXIST && epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &e) == 0)
+		return 0;
+	return -errno;
 }
 
 static int poller_open(struct tuck__sched *s, struct tuck__poller *p)
@@ -368,22 +373,15 @@ static int get_to_know(int fd, struct tuck__fd *f)
 	return 0;
 }
 
-int tuck__fd_get(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
-{
-	int r = entry(s, fd, ret_fd);
-
-	if (tuck__unlikely(r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN)))
-		r = get_to_know(fd, *ret_fd);
-	return r;
-}
-
 int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
 		       struct tuck__fd **ret_fd)
 {
-	int r = tuck__fd_get(s, fd, ret_fd);
+	int r = entry(s, fd, ret_fd);
 
 	if (r == 0 && last != TUCK__FD_FIRST && last != woken(*ret_fd))
 		return -EBADF;
+	if (tuck__unlikely(r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN)))
+		r = get_to_know(fd, *ret_fd);
 	return r;
 }
 

@@ -31,24 +31,22 @@ struct tuck__poller;
 /* The calling proc's poller, made at its first use: 0 or an error. */
 int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller);
 
-/* What is known of fd; makes it known and non-blocking. 0 or an error. */
-int tuck__fd_get(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd);
-
 #define TUCK__FD_FIRST (-1)
 
 /*
- * The same for another try after a wait that gave last: -EBADF if the
- * descriptor was closed in between, even if the number is in use again.
+ * What is known of fd; makes it known and non-blocking. 0 or an error. last
+ * is TUCK__FD_FIRST, or what the last wait gave: then -EBADF if the descriptor
+ * was closed in between, even if the number is in use again.
  */
 int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
 		       struct tuck__fd **ret_fd);
 
-/* The same for a new descriptor of ours, whose kind is known. */
+/* The same at once for a new descriptor of ours, whose kind is known. */
 int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
 
 /*
  * Wait for one of events (TUCK_READABLE | TUCK_WRITABLE) of a descriptor that
- * tuck__fd_get() knows: a value for tuck__fd_get_again(), -ETIMEDOUT, -EBADF
+ * tuck__fd_get_again() knows: a value for another try, -ETIMEDOUT, -EBADF
  * when it was closed, or an error of epoll_ctl(2).
  */
 int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);

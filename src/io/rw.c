@@ -66,8 +66,8 @@ static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 	if (must_wait(f, n, deadline))
 		return -EAGAIN;
 	do
-		r = f->bits & TUCK__FD_SOCKET ? recv(fd, buf, n, 0) :
-						read(fd, buf, n);
+		r = n && f->bits & TUCK__FD_SOCKET ? recv(fd, buf, n, 0) :
+						     read(fd, buf, n);
 	while (r < 0 && errno == EINTR);
 	return input_came(f, r, n);
 }
@@ -207,7 +207,8 @@ static inline bool would_block(ssize_t r, tuck_ns deadline)
 	return r == -EAGAIN && deadline != TUCK_NOWAIT;
 }
 
-ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
+/* Without a chance for others between one try and the next. */
+static inline ssize_t read_some(int fd, void *buf, size_t n, tuck_ns deadline)
 {
 	ssize_t r = TUCK__FD_FIRST;
 
@@ -215,7 +216,24 @@ ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
 		r = try_read(fd, buf, n, deadline, (int)r);
 	while (would_block(r, deadline) &&
 	       (r = wait_input(fd, buf, n, deadline)) >= 0);
-	return input_done(r);
+	return r;
+}
+
+static inline ssize_t write_some(int fd, const void *buf, size_t n,
+				 tuck_ns deadline)
+{
+	ssize_t r = TUCK__FD_FIRST;
+
+	do
+		r = try_write(fd, buf, n, deadline, (int)r);
+	while (would_block(r, deadline) &&
+	       (r = wait_output(fd, deadline)) >= 0);
+	return r;
+}
+
+ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
+{
+	return input_done(read_some(fd, buf, n, deadline));
 }
 
 ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
@@ -231,13 +249,7 @@ ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 
 ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
 {
-	ssize_t r = TUCK__FD_FIRST;
-
-	do
-		r = try_write(fd, buf, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) >= 0);
-	return tuck__breathe(r);
+	return tuck__breathe(write_some(fd, buf, n, deadline));
 }
 
 ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
@@ -263,18 +275,22 @@ ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
 	return tuck__breathe(r);
 }
 
+/*
+ * The parts of a whole follow one another without a chance for others, who
+ * might close the descriptor and give its number to a stranger.
+ */
 ssize_t tuck_read_full(int fd, void *buf, size_t n, tuck_ns deadline)
 {
 	size_t done = 0;
 	ssize_t r;
 
 	do {
-		r = tuck_read(fd, (char *)buf + done, n - done, deadline);
+		r = read_some(fd, (char *)buf + done, n - done, deadline);
 		if (r < 0)
-			return r;
+			return input_done(r);
 		done += (size_t)r;
 	} while (r > 0 && done < n);
-	return (ssize_t)done;
+	return input_done((ssize_t)done);
 }
 
 ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
@@ -283,13 +299,13 @@ ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
 	ssize_t r;
 
 	do {
-		r = tuck_write(fd, (const char *)buf + done, n - done,
+		r = write_some(fd, (const char *)buf + done, n - done,
 			       deadline);
 		if (r < 0)
-			return r;
+			return tuck__breathe(r);
 		done += (size_t)r;
 	} while (done < n);
-	return (ssize_t)done;
+	return tuck__breathe((ssize_t)done);
 }
 
 static tuck__noinline int ready_events(int fd, int events)

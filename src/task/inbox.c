@@ -187,24 +187,32 @@ static long thread_count(void)
 	n = read(fd, text, sizeof(text) - 1);
 	close(fd);
 	if (n <= 0)
-		return 0;
+		return LONG_MAX;
 	text[n] = 0;
 	p = strrchr(text, ')');		/* then: state, 16 numbers, threads */
 	for (int i = 0; p && i < 18; i++)
 		p = strchr(p + 1, ' ');
-	return p ? atol(p) : 0;
+	return p ? atol(p) : LONG_MAX;
 }
 
-/* Nobody can wake anybody: no post is under way, no stranger is there. */
-static bool hopeless(void)
+static bool posted(void)
 {
-	if (stuck < in_use || thread_count() > (long)in_use)
-		return false;
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
 		if (scheds[i] && scheds[i]->in_use &&
 		    atomic_load(&scheds[i]->inbox))
-			return false;
-	return true;
+			return true;
+	return false;
+}
+
+/*
+ * Nobody can wake anybody: no post is under way, no stranger is there. The
+ * inboxes are looked at first because that is cheap, and last because a
+ * stranger may have posted and ended in between.
+ */
+static bool hopeless(void)
+{
+	return stuck == in_use && !posted() && thread_count() <= (long)in_use &&
+	       !posted();
 }
 
 static void dump_all(void)
@@ -234,7 +242,8 @@ bool tuck__stuck(struct tuck__sched *s)
 		return false;
 	if (fn)
 		fn();
-	tuck__wake(s, s->main, -EDEADLK);
+	if (s->main->w.why > TUCK__WHY_ENDING)	/* fn did not wake it */
+		tuck__wake(s, s->main, -EDEADLK);
 	return true;
 }
 

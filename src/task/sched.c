@@ -24,7 +24,7 @@
 #include "base/config.h"
 #include "task/task.h"
 
-#define LOOK_EVERY	128
+#define LOOK_EVERY	127	/* switches between looks */
 #define FAIR_EVERY	127	/* hand-overs between mere wakes */
 
 /* When an idle proc gives pages back, and how often at most. */
@@ -44,6 +44,7 @@ static __thread int make_error;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_ends;
+static bool have_key;
 
 /* -- idle without a poller -- */
 
@@ -157,7 +158,7 @@ static void wait_for_work(struct tuck__sched *s)
 		if (tuck__stuck(s))
 			return;
 		deadline = sooner(deadline, now + s->recheck);
-		s->recheck *= s->recheck < RECHECK_MAX ? 2 : 1;
+		s->recheck = sooner(2 * s->recheck, RECHECK_MAX);
 	}
 	atomic_store(&s->sleeping, 1);
 	if (!atomic_load(&s->inbox))
@@ -169,15 +170,19 @@ static void wait_for_work(struct tuck__sched *s)
 
 static tuck__cold void find_work(struct tuck__sched *s)
 {
-	tuck__look(s);
+	if (!tuck__list_empty(&s->ready)) {
+		tuck__look(s);
+		return;
+	}
+	s->until_look = s->look_every;
 	s->recheck = RECHECK_MIN;
 	s->trim_at = TUCK_FOREVER;
 	s->trimmed = false;
-	while (tuck__list_empty(&s->ready)) {
+	do {
 		wait_for_work(s);
 		tuck__inbox_drain(s);
 		fire_timers(s);
-	}
+	} while (tuck__list_empty(&s->ready));
 }
 
 uint64_t tuck__random(struct tuck__sched *s)
@@ -284,12 +289,20 @@ int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t)
 	return switch_to(s, s->current, t);
 }
 
+/* What the idle hook or the deadlock callback calls must not switch. */
+static inline void check_may_switch(const struct tuck__sched *s)
+{
+	if (tuck__unlikely(s->current->w.why != TUCK__WHY_NONE))
+		tuck__fatal("a switch inside the deadlock callback");
+}
+
 static tuck__cold void yield_slow(struct tuck__sched *s)
 {
 	if (s->until_look < 0)
 		tuck__look(s);
 	if (tuck__list_empty(&s->ready))
 		return;
+	check_may_switch(s);
 	tuck__link_before(&s->ready, &s->current->w.link);
 	park_slow(s);
 }
@@ -366,6 +379,7 @@ void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t, int result)
 {
 	struct tuck__tasklet *self = s->current;
 
+	check_may_switch(s);
 	if (tuck__unlikely(--s->until_look < 0 || --s->until_fair < 0)) {
 		s->until_fair = FAIR_EVERY;
 		tuck__wake(s, t, result);
@@ -390,7 +404,7 @@ static void on_thread_end(void *arg)
 
 static void set_up(void)
 {
-	pthread_key_create(&thread_ends, on_thread_end);
+	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
 	tuck__ctx_on_return(tuck__task_after);
 }
 
@@ -434,14 +448,20 @@ struct tuck__sched *tuck__sched_make(void)
 		return NULL;
 	tuck__config_get(&config);
 	init(s, &config);
-	s->main = tuck__table_new(s);
-	if (!s->main || pthread_setspecific(thread_ends, s) != 0) {
+	s->main = NULL;
+	if (!have_key || pthread_setspecific(thread_ends, s) != 0 ||
+	    !(s->main = tuck__table_new(s))) {
+		if (have_key)
+			pthread_setspecific(thread_ends, NULL);
+		tuck__sched_set_idle(s, NULL, NULL);
+		pthread_cond_destroy(&s->kicked);
 		make_error = -ENOMEM;
 		tuck__registry_remove(s);
 		return NULL;
 	}
 	s->alive = 1;
 	s->current = s->main;
+	s->main_id = tuck__id(s->main);
 	tuck__ctx_init_native(&s->cache, &s->main->ctx);
 	tuck__overflow_watch();
 	tuck__tls = s;

@@ -218,6 +218,8 @@ void tuck__task_drop_all(struct tuck__sched *s)
 {
 	uint32_t n = atomic_load(&s->table.n);
 
+	if (s->current != s->main)	/* it called pthread_exit() */
+		tuck__link_init(&s->current->w.link);
 	for (uint32_t i = 0; i < n; i++) {
 		struct tuck__tasklet *t = tuck__table_at(s, i);
 

@@ -115,6 +115,7 @@ struct tuck__sched {
 	uint64_t alive;
 	struct tuck__cache cache;
 	struct tuck__tasklet *main;
+	tuck_id main_id;		/* names the proc for ever */
 	struct tuck__heap timers;
 	struct tuck__table table;
 	uint64_t random;
