@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 #include "check.h"
-#include "ctx/slice.h"
+#include "ctx/pool.h"
 
 static struct tuck__slice_pool pool;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptors: read and write as if they blocked. Only the calling tasklet
- * waits; its proc goes on. The first of these calls that waits on a
- * descriptor sets O_NONBLOCK on it and registers it, once, with the proc's
+ * waits; its proc goes on. The first of these calls on a descriptor sets
+ * O_NONBLOCK on it, the first that waits registers it, once, with the proc's
  * poller; so close it with tuck_fd_close(), in the proc that used it: a proc
  * does not learn that another one closed a descriptor. A TCP socket with the
  * kernel's TLS (TCP_ULP) is not for these calls, for its reads end early.

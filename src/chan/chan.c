@@ -281,7 +281,7 @@ static void wake_all(struct tuck__sched *s, struct tuck__link *queue)
 
 int tuck_chan_close(struct tuck_chan *chan)
 {
-	struct tuck__sched *s = tuck__sched();
+	struct tuck__sched *s = tuck__tls;
 	int r = tuck__chan_check(chan, s);
 
 	if (r < 0)
@@ -357,7 +357,7 @@ size_t tuck_chan_count(const struct tuck_chan *chan)
 
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer)
 {
-	int r = tuck__chan_check(chan, tuck__sched());
+	int r = tuck__chan_check(chan, tuck__tls);
 
 	if (r < 0)
 		return r;

@@ -18,8 +18,8 @@
  *    resident bytes [sp + tucked, base) end where those of the next begin,
  *    or below.
  * 3. A context that may be tucked has a block for all of [sp, base), less
- *    its hole, from before it is suspended: nothing here allocates once a
- *    switch is under way.
+ *    its hole, from before anybody may need its place: nothing here
+ *    allocates for another context than the one that leaves.
  *
  * Rules that slicing imposes on all of the library; other files cite them.
  * S1  No pointer into a tasklet's stack is followed while it is suspended,
@@ -58,7 +58,6 @@
 
 struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 
-static struct tuck__eh no_cxx;		/* stays zero */
 static void (*on_return)(void);
 
 /* For the check of each switch that it is on the right stack. */
@@ -238,7 +237,7 @@ static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
 	struct tuck__eh eh = *c->eh;
 	int r;
 
-	*c->eh = no_cxx;
+	*c->eh = c->no_cxx;
 	r = tuck__ctx_switch_slow(c, from, to, value);
 	*c->eh = eh;
 	return r;
@@ -276,7 +275,7 @@ int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
 void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
 		     struct tuck__ctx *to, int value)
 {
-	*c->eh = no_cxx;
+	*c->eh = c->no_cxx;
 	*c->err = to->err;
 	if (TUCK__CTX_PLAIN && !(to->flags & TUCK__CTX_ABSENT))
 		tuck__arch_switch(&c->dead_sp, to->sp, value);
@@ -336,7 +335,7 @@ void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 
 	*c = (struct tuck__cache){
 		.err = &errno,
-		.eh = __cxa_get_globals ? __cxa_get_globals() : &no_cxx,
+		.eh = __cxa_get_globals ? __cxa_get_globals() : &c->no_cxx,
 		.host = host,
 		.slot_bytes = (config->slot_bytes + page - 1) & -page,
 		.guard_bytes = (config->guard_bytes + page - 1) & -page,

@@ -13,7 +13,7 @@
 #include "arch.h"
 #include "base/check.h"
 #include "ctx/annotate.h"
-#include "ctx/slice.h"
+#include "ctx/pool.h"
 
 enum {
 	TUCK__CTX_ABSENT = 1,	/* not on top of its stack's chain */
@@ -69,10 +69,17 @@ struct tuck__host {
 	int (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
 };
 
+/* C++ keeps these per thread: Itanium ABI, section 2.2.2. */
+struct tuck__eh {
+	void *caught;
+	unsigned int uncaught;
+};
+
 /* One OS thread's stacks and slices: a cache of stacks. */
 struct tuck__cache {
 	int *err;			/* the thread's errno */
 	struct tuck__eh *eh;		/* its C++ exception globals */
+	struct tuck__eh no_cxx;		/* in their place, always zero */
 	const struct tuck__host *host;
 	struct tuck__ctx *leaving;	/* in a slow switch: who leaves, */
 	int value;			/* and what the other one gets */
@@ -95,12 +102,6 @@ struct tuck__cache {
 	struct tuck__slice_pool slices;
 
 	uint64_t started, copied_switches, copied_bytes;
-};
-
-/* C++ keeps these per thread: Itanium ABI, section 2.2.2. */
-struct tuck__eh {
-	void *caught;
-	unsigned int uncaught;
 };
 
 void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,

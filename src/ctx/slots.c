@@ -150,12 +150,18 @@ static int open_another(struct tuck__cache *c, struct tuck__ctx *running)
 	return open_private(c, &c->slots[c->hand], running);
 }
 
+static inline bool invariant_1(const struct tuck__cache *c)
+{
+	return c->promised <= c->vacant || c->open_n > 0;
+}
+
 int tuck__slots_promise(struct tuck__cache *c, struct tuck__ctx *running)
 {
 	if (c->promised >= c->vacant && make_slot(c) < 0 &&
 	    open_another(c, running) < 0)
 		return -ENOMEM;
 	c->promised++;
+	TUCK__EXPENSIVE(invariant_1(c));
 	return 0;
 }
 
@@ -219,6 +225,7 @@ void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s)
 	if (s->place)
 		close_slot(c, s);
 	vacate(c, s);
+	TUCK__EXPENSIVE(invariant_1(c));
 }
 
 void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx)

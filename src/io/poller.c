@@ -406,8 +406,6 @@ static tuck__noinline int add(struct tuck__sched *s, int fd, struct tuck__fd *f)
 
 	if (r == 0)
 		f->bits |= TUCK__FD_ADDED;
-	else if (r == -EPERM)		/* a file, say: it is always ready */
-		f->bits |= TUCK__FD_ALWAYS;
 	return r;
 }
 
@@ -420,7 +418,7 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 	if (tuck__unlikely(!(f->bits & TUCK__FD_ADDED))) {
 		r = add(s, fd, f);
 		if (r < 0)
-			return r == -EPERM ? woken(f) : r;
+			return r;
 	}
 	s->run = 0;
 	s->fd_waiters++;

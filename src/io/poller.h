@@ -15,7 +15,6 @@ enum {
 	TUCK__FD_SOCKET = 2,
 	TUCK__FD_STREAM = 4,	/* a short read means that it is empty */
 	TUCK__FD_ADDED = 8,	/* registered with the poller */
-	TUCK__FD_ALWAYS = 16,	/* cannot be registered: never waits */
 	TUCK__FD_EMPTY = 32,	/* was read dry since its last event */
 	TUCK__FD_HUNG = 64	/* hang-up, error or urgent data seen */
 };

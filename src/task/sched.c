@@ -170,6 +170,8 @@ static void wait_for_work(struct tuck__sched *s)
 
 static tuck__cold void find_work(struct tuck__sched *s)
 {
+	int err = errno;	/* of the tasklet that is about to stop */
+
 	if (!tuck__list_empty(&s->ready)) {
 		tuck__look(s);
 		return;
@@ -183,6 +185,7 @@ static tuck__cold void find_work(struct tuck__sched *s)
 		tuck__inbox_drain(s);
 		fire_timers(s);
 	} while (tuck__list_empty(&s->ready));
+	errno = err;
 }
 
 uint64_t tuck__random(struct tuck__sched *s)

@@ -17,7 +17,7 @@
  */
 #include "base/check.h"
 #include "base/mem.h"
-#include "ctx/slice.h"
+#include "ctx/pool.h"
 
 #define STEP		TUCK__SLICE_STEP
 #define SMALL_CLASSES	TUCK__SLICE_SMALL

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The pool that slices come from: blocks in size classes of 64 bytes. */
-#ifndef TUCK__SLICE_H
-#define TUCK__SLICE_H
+#ifndef TUCK__POOL_H
+#define TUCK__POOL_H
 
 #include <stddef.h>
 #include <stdint.h>
