@@ -41,9 +41,10 @@ int tuck_dump(int fd);
 /*
  * Set what is called when every proc waits for ever: nothing is ready, no
  * timer runs and no descriptor is waited for. It runs in the proc that
- * noticed, must call nothing that may switch, and replaces the default, which writes a dump of
- * all procs to standard error. After it, the wait of that proc's main tasklet returns
- * -EDEADLK. NULL brings the default back.
+ * noticed and must call nothing that may switch. It replaces the default,
+ * which writes a dump of all procs to standard error. After it, the wait of
+ * that proc's main tasklet returns -EDEADLK, unless it ended that wait. NULL
+ * brings the default back.
  * Switches: no. Errors: none, returns 0.
  */
 int tuck_on_deadlock(void (*fn)(void));
