@@ -17,7 +17,10 @@
  *   -EAGAIN when there are 512 procs; and any wait of a main tasklet
  *   -EDEADLK when nothing can end it.
  * - Any OS thread that calls Tuck becomes a proc, and its own flow is that
- *   proc's main tasklet. There is no init call.
+ *   proc's main tasklet. There is no init call. When such a thread returns
+ *   from its function, or main() returns, its other tasklets are forgotten
+ *   as by tuck_drop(); tuck_exit() lets them end first. A tasklet must not
+ *   call pthread_exit(3), nor longjmp(3) out of its own stack.
  */
 #ifndef TUCK_H
 #define TUCK_H

@@ -60,7 +60,8 @@ struct tuck_config {
 /*
  * Set the configuration of procs that start after this call; a running proc
  * keeps its own. The environment wins: TUCK_STACK_SLOTS, TUCK_SLOT_BYTES,
- * TUCK_GUARD_BYTES and TUCK_SEED, each a decimal number.
+ * TUCK_GUARD_BYTES and TUCK_SEED, each a decimal number; a value that is no
+ * such number, or that no stack can have, is ignored.
  * Switches: no.
  * Errors: -EINVAL for NULL or a size that no stack can have (fewer than
  * 16 KiB or more than 1 GiB a slot, more than 65,536 slots).

@@ -112,7 +112,8 @@ struct tuck_case {
  * go with ret_err -EPIPE. The cases are read before the call waits. Alef's
  * alt, Go's select.
  * Switches: may. Returns the index of the case that went.
- * Errors: -EINVAL for a negative n, null cases or a null element, -EBADF,
+ * Errors: -EINVAL for a negative n, null cases, a null element or an unknown
+ * op, -EBADF,
  * -EXDEV, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EDEADLK as tuck_chan_send(),
  * also for no cases and TUCK_FOREVER.
  */

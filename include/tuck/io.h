@@ -4,8 +4,9 @@
  * waits; its proc goes on. The first of these calls on a descriptor sets
  * O_NONBLOCK on it, the first that waits registers it, once, with the proc's
  * poller; so close it with tuck_fd_close(), in the proc that used it: a proc
- * does not learn that another one closed a descriptor. A TCP socket with the
- * kernel's TLS (TCP_ULP) is not for these calls, for its reads end early.
+ * does not learn that another one closed a descriptor, and a number that was
+ * closed otherwise and given again is taken for the old one. A TCP socket with
+ * the kernel's TLS (TCP_ULP) is not for these calls, for its reads end early.
  */
 #ifndef TUCK_IO_H
 #define TUCK_IO_H

@@ -2,7 +2,8 @@
 /*
  * TCP. Addresses are text: "127.0.0.1:80", "[::1]:80", ":80" for every IPv4
  * address of the machine. Port 0 lets the kernel choose. Descriptors made
- * here do not block, close on exec, and have TCP_NODELAY set.
+ * here do not block, close on exec, and have TCP_NODELAY set. Host names are
+ * not resolved: getaddrinfo(3) stops the proc that calls it while it asks.
  */
 #ifndef TUCK_NET_H
 #define TUCK_NET_H

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define TUCK_PROCS_MAX 128	/* alive at once */
+#define TUCK_PROCS_MAX 128	/* alive, or not yet joined */
 
 struct tuck_proc_attr {
 	const char *name;	/* of the thread; the first 15 bytes */
@@ -36,7 +36,8 @@ struct tuck_proc_attr {
  * returns and may be NULL. Returns the proc's number, which is not used
  * again before tuck_proc_join() has taken it.
  * Switches: no; waits until the thread is set up.
- * Errors: -EINVAL for a null fn or bad attributes, -EAGAIN for too many
+ * Errors: -EINVAL for a null fn or bad attributes, -EBADF for a closed
+ * descriptor among them, -EAGAIN for too many
  * procs or threads (those that call Tuck of their own accord count too while
  * there are own tables), -ENOMEM, -EMFILE, and those of unshare(2).
  */

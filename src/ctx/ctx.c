@@ -57,6 +57,7 @@
 #define SCRIBBLE	UINT64_C(0xa5a5a5a5a5a5a5a5)
 
 struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
+void __asan_init(void) __attribute__((__weak__));
 
 static void (*on_return)(void);
 
@@ -239,7 +240,9 @@ static void check_place(const struct tuck__ctx *from)
 
 	if (sp < (uintptr_t)from->stack->limit || sp > (uintptr_t)from->base)
 		tuck__fatal("a switch on a stack that is not the tasklet's "
-			    "own: inside a signal handler?");
+			    "own: inside a signal handler, below a frame that "
+			    "leapt over the guard, or after a longjmp out of "
+			    "a tasklet?");
 }
 
 /* C++ keeps what is being caught per thread: it travels in this frame. */
@@ -341,6 +344,9 @@ void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 {
 	const size_t page = 4096;
 
+	if (!TUCK__ASAN && __asan_init)
+		tuck__fatal("the program has AddressSanitizer and this library "
+			    "has not: build it with -Db_sanitize=address");
 	if (tuck__arch_has_shadow_stack())
 		tuck__fatal("this thread has a shadow stack, which cannot be "
 			    "tucked away: link without -z shstk, or set "

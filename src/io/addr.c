@@ -73,15 +73,15 @@ int tuck_addr_parse(struct tuck_addr *ret_addr, const char *text)
 
 char *tuck_addr_format(const struct tuck_addr *addr, char *text, size_t n)
 {
-	const struct sockaddr_in *v4 = (const void *)&addr->sa;
-	const struct sockaddr_in6 *v6 = (const void *)&addr->sa;
+	const struct sockaddr_in *v4 = (const void *)addr;
+	const struct sockaddr_in6 *v6 = (const void *)addr;
 	char host[INET6_ADDRSTRLEN], whole[TUCK_ADDR_TEXT] = "?";
 
-	if (addr->sa.ss_family == AF_INET &&
+	if (addr && addr->sa.ss_family == AF_INET &&
 	    inet_ntop(AF_INET, &v4->sin_addr, host, sizeof(host)))
 		snprintf(whole, sizeof(whole), "%s:%u", host,
 			 ntohs(v4->sin_port));
-	else if (addr->sa.ss_family == AF_INET6 &&
+	else if (addr && addr->sa.ss_family == AF_INET6 &&
 		 inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof(host)))
 		snprintf(whole, sizeof(whole), "[%s]:%u", host,
 			 ntohs(v6->sin6_port));

@@ -206,7 +206,11 @@ static int wait_events(struct tuck__poller *p, tuck_ns deadline)
 static void poller_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
 {
 	struct tuck__poller *p = arg;
-	int err = errno, n = wait_events(p, deadline);
+	int err = errno, cancel, n;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+	n = wait_events(p, deadline);
+	pthread_setcancelstate(cancel, NULL);
 
 	if (n < 0 && errno != EINTR)
 		tuck__fatal("epoll_wait: %s", tuck_strerror(-errno));

@@ -21,6 +21,8 @@
 
 #include "io/poller.h"
 
+#define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
+
 /*
  * Before a try: the descriptor's entry, or why there will be none. woken is
  * TUCK__FD_FIRST, or what the last wait gave.
@@ -66,8 +68,9 @@ static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 	if (must_wait(f, n, deadline))
 		return -EAGAIN;
 	do
-		r = n && f->bits & TUCK__FD_SOCKET ? recv(fd, buf, n, 0) :
-						     read(fd, buf, n);
+		r = n && f->bits & TUCK__FD_SOCKET ?
+			    recv(fd, buf, n, MSG_DONTWAIT) :
+			    read(fd, buf, n);
 	while (r < 0 && errno == EINTR);
 	return input_came(f, r, n);
 }
@@ -90,7 +93,7 @@ static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
 
 	if (r < 0)
 		return r;
-	if (n < 0 || n > IOV_MAX)
+	if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
 		return -EINVAL;
 	asked = total(iov, n);
 	if (must_wait(f, asked, deadline))
@@ -110,7 +113,7 @@ static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
 	if (r < 0)
 		return r;
 	do
-		r = f->bits & TUCK__FD_SOCKET ? send(fd, buf, n, MSG_NOSIGNAL) :
+		r = f->bits & TUCK__FD_SOCKET ? send(fd, buf, n, SEND_FLAGS) :
 						write(fd, buf, n);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
@@ -128,11 +131,10 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE(n >= 0 && n <= IOV_MAX, -EINVAL);
+	TUCK__REQUIRE(n >= 0 && n <= IOV_MAX && (iov || !n), -EINVAL);
 	do
-		r = f->bits & TUCK__FD_SOCKET ?
-			    sendmsg(fd, &msg, MSG_NOSIGNAL) :
-			    writev(fd, iov, n);
+		r = f->bits & TUCK__FD_SOCKET ? sendmsg(fd, &msg, SEND_FLAGS) :
+						writev(fd, iov, n);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }

@@ -201,6 +201,8 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	int r = 0, n;
 
 	TUCK__REQUIRE(fn && valid(attr), -EINVAL);
+	for (int i = 0; attr && i < attr->n_fds; i++)
+		TUCK__REQUIRE(fcntl(attr->fds[i], F_GETFD) >= 0, -EBADF);
 	if (attr && attr->own_fds)
 		r = tuck__poller_share_wakes();
 	if (r < 0)

@@ -51,10 +51,13 @@ static bool have_key;
 static void idle_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
 {
 	struct timespec t = { deadline / TUCK_SEC(1), deadline % TUCK_SEC(1) };
+	int cancel;
 
 	(void)arg;
 	if (deadline == TUCK_NOWAIT)
 		return;
+	/* Cancelled here, the thread would end with the lock held. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	pthread_mutex_lock(&s->kick_lock);
 	while (!s->kick_pending)
 		if (deadline == TUCK_FOREVER)
@@ -64,6 +67,7 @@ static void idle_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
 			break;
 	s->kick_pending = false;
 	pthread_mutex_unlock(&s->kick_lock);
+	pthread_setcancelstate(cancel, NULL);
 }
 
 static bool idle_busy(void *arg)
