@@ -7,7 +7,7 @@
  * the buffer costs nothing: what a read is going to overwrite is not kept.
  *
  *	build/plain/examples/echo 127.0.0.1:7007
- *	echo hello | nc -N 127.0.0.1 7007
+ *	echo hello | curl -s telnet://127.0.0.1:7007
  */
 #include <errno.h>
 #include <stdint.h>

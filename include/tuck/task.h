@@ -106,6 +106,8 @@ int tuck_drop(tuck_id id);
 /*
  * End the calling tasklet. In a main tasklet: let the others run until the
  * last one has ended, then end the OS thread as pthread_exit(3) does.
+ * Others that nothing can wake any more are reported as a deadlock and then
+ * forgotten.
  * Switches: always; does not return. Errors: none.
  */
 #if defined(__GNUC__)
