@@ -7,7 +7,7 @@
  * the buffer costs nothing: what a read is going to overwrite is not kept.
  *
  *	build/plain/examples/echo 127.0.0.1:7007
- *	echo hello | curl -s telnet://127.0.0.1:7007
+ *	bash -c 'exec 3<>/dev/tcp/127.0.0.1/7007; echo hello >&3; head -1 <&3'
  */
 #include <errno.h>
 #include <stdint.h>
