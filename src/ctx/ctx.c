@@ -373,11 +373,6 @@ void tuck__cache_fini(struct tuck__cache *c)
 	tuck__slice_pool_fini(&c->slices);
 }
 
-void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running)
-{
-	tuck__slots_trim(c, running);
-}
-
 void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
 	*ctx = (struct tuck__ctx){

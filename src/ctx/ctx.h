@@ -126,7 +126,11 @@ int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
 /* Give back all that a context holds; it must not be running. */
 void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx);
 
-/* Give pages of stacks back to the system; for when there is time for it. */
+/*
+ * Give pages of stacks back to the system, when there is time for it: tuck
+ * away whoever lies on an open slot, and drop what is below the bytes of the
+ * others. running is spared.
+ */
 void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running);
 
 /* What every context calls when its fn has returned. */

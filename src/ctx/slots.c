@@ -288,7 +288,7 @@ static void trim(struct tuck__cache *c, struct tuck__stack *s,
 	tuck__map_forget(s->limit, end - (uintptr_t)s->limit);
 }
 
-void tuck__slots_trim(struct tuck__cache *c, struct tuck__ctx *running)
+void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running)
 {
 	for (uint32_t i = 0; i < c->slots_made; i++)
 		trim(c, &c->slots[i], running);

@@ -29,10 +29,4 @@ void tuck__stack_free(struct tuck__stack *s);
 
 void tuck__slots_fini(struct tuck__cache *c);
 
-/*
- * Give pages back that nobody needs now: tuck away whoever lies on an open
- * slot, and drop what is below the bytes of the others. running is spared.
- */
-void tuck__slots_trim(struct tuck__cache *c, struct tuck__ctx *running);
-
 #endif

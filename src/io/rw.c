@@ -75,6 +75,11 @@ static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 	return input_came(f, r, n);
 }
 
+static inline bool buffers_valid(const struct iovec *iov, int n)
+{
+	return n >= 0 && n <= IOV_MAX && (iov || n == 0);
+}
+
 static size_t total(const struct iovec *iov, int n)
 {
 	size_t sum = 0;
@@ -93,8 +98,7 @@ static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
 
 	if (r < 0)
 		return r;
-	if (n < 0 || n > IOV_MAX || (n > 0 && !iov))
-		return -EINVAL;
+	TUCK__REQUIRE(buffers_valid(iov, n), -EINVAL);
 	asked = total(iov, n);
 	if (must_wait(f, asked, deadline))
 		return -EAGAIN;
@@ -131,7 +135,7 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE(n >= 0 && n <= IOV_MAX && (iov || !n), -EINVAL);
+	TUCK__REQUIRE(buffers_valid(iov, n), -EINVAL);
 	do
 		r = f->bits & TUCK__FD_SOCKET ? sendmsg(fd, &msg, SEND_FLAGS) :
 						writev(fd, iov, n);
@@ -140,25 +144,29 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 }
 
 /* sendfile(2) has no MSG_NOSIGNAL. */
+static sigset_t sigpipe(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGPIPE);
+	return set;
+}
+
 static void block_sigpipe(sigset_t *ret_was)
 {
-	sigset_t sigpipe;
+	const sigset_t set = sigpipe();
 
-	sigemptyset(&sigpipe);
-	sigaddset(&sigpipe, SIGPIPE);
-	pthread_sigmask(SIG_BLOCK, &sigpipe, ret_was);
+	pthread_sigmask(SIG_BLOCK, &set, ret_was);
 }
 
 static void unblock_sigpipe(const sigset_t *was, bool came)
 {
 	const struct timespec now = { 0, 0 };
-	sigset_t sigpipe;
+	const sigset_t set = sigpipe();
 
-	if (came && !sigismember(was, SIGPIPE)) {
-		sigemptyset(&sigpipe);
-		sigaddset(&sigpipe, SIGPIPE);
-		sigtimedwait(&sigpipe, NULL, &now);
-	}
+	if (came && !sigismember(was, SIGPIPE))
+		sigtimedwait(&set, NULL, &now);
 	pthread_sigmask(SIG_SETMASK, was, NULL);
 }
 
