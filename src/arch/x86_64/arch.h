@@ -13,6 +13,16 @@
 /* Alignment of a stack pointer at a call. */
 #define TUCK__ARCH_ALIGN 16
 
+/*
+ * Bytes that a suspended context's registers take, from its stack pointer
+ * up. They hold no address of their own place, so they may be kept elsewhere
+ * and put back.
+ */
+#define TUCK__ARCH_FRAME 64
+
+/* Bytes that tuck__arch_prepare() lays below a base. */
+#define TUCK__ARCH_FIRST 80
+
 /* Where a switch goes on, and what it returns there. */
 struct tuck__landing {
 	void *sp;
@@ -39,15 +49,15 @@ int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 void tuck__arch_entry(void);
 
 /*
- * Lay a first frame below base and return the stack pointer for it: it calls
- * enter() if that is not null, then fn(arg), then after(), which must not
- * return.
+ * Lay a first frame below base, which is aligned, and return the stack
+ * pointer for it: it calls enter() if that is not null, then fn(arg), then
+ * after(), which must not return.
  */
 static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 				       void (*fn)(void *), void *arg,
 				       void (*after)(void))
 {
-	uintptr_t *frame = (uintptr_t *)base - 10;
+	uintptr_t *frame = (uintptr_t *)base - TUCK__ARCH_FIRST / 8;
 
 	frame[0] = 0x037f00001f80;	/* x87 and MXCSR control, as at exec */
 	frame[1] = (uintptr_t)enter;	/* r15 */
