@@ -72,6 +72,29 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	return frame;
 }
 
+/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+void tuck__arch_interject(void);
+
+/*
+ * Write the TUCK__ARCH_FIRST bytes that, put below the suspended frame at sp,
+ * make it call fn(arg) first and then go on where it was, with what fn
+ * returned; their address is its new stack pointer. For unwinders, whoever
+ * was suspended called fn. old is that frame, or a copy of it.
+ */
+static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
+					   void *sp, int (*fn)(void *),
+					   void *arg)
+{
+	uintptr_t *frame = ret_bytes;
+
+	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
+	frame[0] = *(const uintptr_t *)old;	/* its control words */
+	frame[3] = (uintptr_t)arg;		/* r13 */
+	frame[4] = (uintptr_t)fn;		/* r12 */
+	frame[5] = (uintptr_t)sp;		/* rbx */
+	frame[7] = (uintptr_t)tuck__arch_interject;
+}
+
 /* Whether the CPU keeps return addresses where a slice cannot take them. */
 static inline bool tuck__arch_has_shadow_stack(void)
 {
