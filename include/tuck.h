@@ -26,6 +26,7 @@
 #define TUCK_H
 
 #include <tuck/base.h>
+#include <tuck/ctx.h>
 #include <tuck/task.h>
 #include <tuck/chan.h>
 #include <tuck/io.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Contexts that share stacks, by the layer's internal header. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -23,7 +24,17 @@ static int stay(struct tuck__ctx *from, struct tuck__ctx *to)
 	return -ENOMEM;
 }
 
-static const struct tuck__host host = { stay };
+static void leave(void);
+
+static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
+				       size_t n)
+{
+	(void)c;
+	snprintf(who, n, "a context");
+	return current;
+}
+
+static const struct tuck__host host = { stay, leave, running };
 
 static int go_to(struct tuck__ctx *to, int value)
 {
@@ -38,10 +49,11 @@ static void leave(void)
 {
 	struct tuck__ctx *self = current;
 	struct tuck__stack *stack = self->stack;
+	char *base = self->base;
 
 	tuck__ctx_retire(&cache, self);
 	current = &native;
-	tuck__ctx_leave(&cache, stack, &native, 0);
+	tuck__ctx_leave(&cache, stack, base, &native, 0);
 }
 
 static void begin(size_t slots)
@@ -50,7 +62,6 @@ static void begin(size_t slots)
 
 	tuck__cache_init(&cache, &host, &config);
 	tuck__ctx_init_native(&cache, &native);
-	tuck__ctx_on_return(leave);
 }
 
 static void end(void)

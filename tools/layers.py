@@ -33,7 +33,7 @@ def include_errors(path, text):
     for name in LOCAL_INCLUDE.findall(text):
         used = name.split("/")[0]
         if "/" not in name:
-            used = "arch" if name == "arch.h" else "?"
+            used = "arch" if name in ("arch.h", "frame.inc") else "?"
         if used not in LAYERS:
             errors.append(f'src/{path}: "{name}" does not name its layer')
         elif above(layer, used):

@@ -19,7 +19,7 @@ CODE = re.compile(r"(include|src|tests|examples|bench|hook)/.*\.[chS]$")
 PUBLIC = re.compile(r"include/tuck/\w+\.h$")
 # The comment, if any, that precedes a prototype; its name and parameters.
 PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"
-                       r"([^/;{}]*?\b(tuck_\w+)\([^;{}]*\)[^;{}]*;)", re.S)
+                       r"([^/;{}]*?\b(tuck_\w+)\([^/;{}]*\)[^/;{}]*;)", re.S)
 LONGEST = 70
 
 

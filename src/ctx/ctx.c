@@ -17,9 +17,10 @@
  * 2. Bytes of different contexts in a chain do not overlap: each one's
  *    resident bytes [sp + tucked, base) end where those of the next begin,
  *    or below.
- * 3. A context that may be tucked has a block for all of [sp, base), less
- *    its hole, from before anybody may need its place: nothing here
- *    allocates for another context than the one that leaves.
+ * 3. A suspended context that others share the stack with has a block for
+ *    what they may overlap, all of [sp, reach) less its hole, from before
+ *    anybody may need its place: nothing on the way of a switch allocates
+ *    for another context than the one that leaves.
  *
  * Rules that slicing imposes on all of the library; other files cite them.
  * S1  No pointer into a tasklet's stack is followed while it is suspended,
@@ -46,10 +47,10 @@
  * call and a TLB flush, more than copying some hundred bytes.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "ctx/carry.h"
 #include "ctx/ctx.h"
 #include "ctx/slices.h"
 #include "ctx/slots.h"
@@ -59,13 +60,16 @@
 struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 void __asan_init(void) __attribute__((__weak__));
 
-static void (*on_return)(void);
-
-/* For the check of each switch that it is on the right stack. */
+/*
+ * For the check of each switch that it is on the right stack; none if it must
+ * take the long way.
+ */
 static uint16_t pages_of(const struct tuck__stack *s)
 {
 	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
 
+	if (tuck__carry_bytes())
+		return 0;
 	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
 }
 
@@ -97,34 +101,33 @@ static void unchain(struct tuck__ctx *ctx)
 		*at = ctx->above;
 }
 
-#if TUCK__ASAN
 static void arrived(void)
 {
-	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+	tuck__fiber_arrived();
 }
-#else
-#define arrived NULL
-#endif
+
+/* Lay the first frame of ctx. */
+static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	void (*fn)(void *) = ctx->fn;
+	void *arg = ctx->arg;
+
+	c->started++;
+	ctx->slice = NULL;
+	ctx->pages = pages_of(ctx->stack);
+	ctx->sp = tuck__arch_prepare(ctx->base, TUCK__ASAN ? arrived : NULL, fn,
+				     arg, c->host->ended);
+	ctx->flags &= (uint8_t)~TUCK__CTX_NEW;
+}
 
 /* Put ctx on top of its stack's chain, whole. */
 static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
-	if (!ctx->base) {
-		void (*fn)(void *) = ctx->fn;
-		void *arg = ctx->arg;
-
-		c->started++;
-		ctx->slice = NULL;
-		ctx->base = ctx->stack->base;
-		ctx->pages = pages_of(ctx->stack);
-		make_room(c, ctx);
-		ctx->sp = tuck__arch_prepare(ctx->base, arrived, fn, arg,
-					     on_return);
-	} else {
-		make_room(c, ctx);
-		if (ctx->tucked)
-			tuck__ctx_bring_back(c, ctx);
-	}
+	make_room(c, ctx);
+	if (!tuck__ctx_started(ctx))
+		begin(c, ctx);
+	else if (ctx->tucked)
+		tuck__ctx_bring_back(c, ctx);
 	if (ctx->stack->top != ctx) {
 		ctx->above = ctx->stack->top;
 		ctx->stack->top = ctx;
@@ -138,14 +141,15 @@ static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 /* Nothing may depend on a stack staying put: take it away at once. */
 static tuck__no_asan void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
-	char *p = ctx->sp;
+	char *p = ctx->sp, *end = tuck__ctx_reach(ctx);
 
-	if (!ctx->stack->is_slot)
+	if (p >= end)
 		return;
-	tuck__ctx_tuck(c, ctx, ctx->base);
-	unchain(ctx);
+	tuck__ctx_tuck(c, ctx, end);
+	if (end == ctx->base)
+		unchain(ctx);
 	ctx->flags |= TUCK__CTX_ABSENT;
-	for (; p < ctx->base; p += 8) {
+	for (; p < end; p += 8) {
 		uint64_t word = SCRIBBLE;
 
 		__asm__ volatile("" : "+r"(word));
@@ -155,7 +159,8 @@ static tuck__no_asan void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
 
 static bool must_reserve(const struct tuck__ctx *ctx)
 {
-	return ctx->stack->is_slot;
+	return ctx->stack->kind == TUCK__STACK_SLOT ||
+	       ctx->flags & TUCK__CTX_SHARED;
 }
 #else
 static void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
@@ -178,29 +183,47 @@ static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
 }
 #endif
 
-#if TUCK__ASAN
-/* A switch that was announced does not happen: end it, and come back. */
-static void stay_here(const struct tuck__ctx *from)
+/* Where ctx, which starts, has its base: the caller runs on stack from. */
+static void settle(struct tuck__cache *c, const struct tuck__stack *from,
+		   struct tuck__ctx *ctx)
 {
-	const struct tuck__stack *s = from->stack;
-	void *nobody;
+	const uintptr_t frames = TUCK__ARCH_FRAME + 256; /* of our own */
+	struct tuck__stack *s = ctx->stack;
+	uintptr_t low;
 
-	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-	__sanitizer_start_switch_fiber(&nobody, s->limit,
-				       (size_t)(s->base - s->limit));
+	if (!s) {
+		ctx->stack = s = tuck__slots_take(c, ctx);
+		ctx->base = s->base;
+	} else if (ctx->flags & TUCK__CTX_LOW) {
+		low = s == from ? tuck__arch_sp() - frames :
+		      s->top	? (uintptr_t)s->top->sp :
+				  (uintptr_t)s->base;
+		ctx->base = (char *)(low & -(uintptr_t)TUCK__ARCH_ALIGN);
+		if (s->reach < ctx->base)
+			s->reach = ctx->base;
+	}
 }
-#endif
+
+/* It does not start after all. */
+static void unsettle(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	if (tuck__ctx_started(ctx))
+		return;
+	if (ctx->stack->kind == TUCK__STACK_SLOT)
+		tuck__slots_untake(c, ctx);
+	if (ctx->flags & TUCK__CTX_LOW)
+		ctx->base = NULL;
+}
 
 /* There is no memory to tuck from away: it runs on. */
 static struct tuck__landing stay(struct tuck__cache *c, struct tuck__ctx *from,
 				 struct tuck__ctx *to)
 {
-	if (!to->base && to->stack->is_slot)
-		tuck__slots_untake(c, to);
+	unsettle(c, to);
 	*c->err = from->err;
-#if TUCK__ASAN
-	stay_here(from);
-#endif
+	/* End the switch that was announced; this one leads back. */
+	tuck__fiber_arrived();
+	tuck__fiber_stay(from->stack);
 	return (struct tuck__landing){ from->sp, c->host->stay(from, to) };
 }
 
@@ -215,7 +238,7 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	uint64_t copied = c->copied_bytes;
 
 	if (!from)
-		tuck__ctx_clean(c->dead_sp, c->dead_stack->base);
+		tuck__ctx_clean(c->dead_sp, c->dead_base);
 	else if (must_reserve(from)) {
 		if (tuck__unlikely(!tuck__ctx_has_room(from)) &&
 		    tuck__ctx_reserve(c, from) < 0)
@@ -228,9 +251,12 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	return (struct tuck__landing){ to->sp, c->value };
 }
 
+/* Below what to has, or will have, on the stack that runs now. */
 static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
 {
-	return to->base && to->stack == from ? to->sp : (void *)UINTPTR_MAX;
+	if (to->stack != from)
+		return (void *)UINTPTR_MAX;
+	return tuck__ctx_started(to) ? to->sp : to->base - TUCK__ARCH_FIRST;
 }
 
 /* A signal handler on its alternate stack must not switch (rule S7). */
@@ -245,33 +271,13 @@ static void check_place(const struct tuck__ctx *from)
 			    "a tasklet?");
 }
 
-/* C++ keeps what is being caught per thread: it travels in this frame. */
-static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
-					      struct tuck__ctx *from,
-					      struct tuck__ctx *to, int value)
+/* The switch itself. */
+static int switch_now(struct tuck__cache *c, struct tuck__ctx *from,
+		      struct tuck__ctx *to, int value)
 {
-	struct tuck__eh eh = *c->eh;
-	int r;
-
-	*c->eh = c->no_cxx;
-	r = tuck__ctx_switch_slow(c, from, to, value);
-	*c->eh = eh;
-	return r;
-}
-
-static inline void have_stack(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	if (tuck__unlikely(!ctx->stack))
-		ctx->stack = tuck__slots_take(c, ctx);
-}
-
-int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
-			  struct tuck__ctx *to, int value)
-{
-	if (tuck__unlikely(c->eh->caught || c->eh->uncaught))
-		return switch_inside_catch(c, from, to, value);
 	check_place(from);
-	have_stack(c, to);
+	if (tuck__unlikely(!tuck__ctx_started(to)))
+		settle(c, from->stack, to);
 	c->leaving = from;
 	c->value = value;
 	from->err = *c->err;
@@ -288,56 +294,72 @@ int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
 #endif
 }
 
-void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *from_stack,
-		     struct tuck__ctx *to, int value)
+/* C++ keeps what is being caught per thread: it travels in this frame. */
+static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
+					      struct tuck__ctx *from,
+					      struct tuck__ctx *to, int value)
+{
+	struct tuck__eh eh = *c->eh;
+	int r;
+
+	*c->eh = c->no_cxx;
+	r = switch_now(c, from, to, value);
+	*c->eh = eh;
+	return r;
+}
+
+static inline int switch_with_cxx(struct tuck__cache *c, struct tuck__ctx *from,
+				  struct tuck__ctx *to, int value)
+{
+	if (tuck__unlikely(c->eh->caught || c->eh->uncaught))
+		return switch_inside_catch(c, from, to, value);
+	return switch_now(c, from, to, value);
+}
+
+/* The program's own bytes travel in this frame. */
+static tuck__noinline int switch_with_slots(struct tuck__cache *c,
+					    struct tuck__ctx *from,
+					    struct tuck__ctx *to, int value)
+{
+	struct tuck__carried kept;
+	int r;
+
+	tuck__carry_out(&kept);
+	r = switch_with_cxx(c, from, to, value);
+	tuck__carry_in(&kept);
+	return r;
+}
+
+int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
+			  struct tuck__ctx *to, int value)
+{
+	if (tuck__unlikely(tuck__carry_bytes()))
+		return switch_with_slots(c, from, to, value);
+	return switch_with_cxx(c, from, to, value);
+}
+
+void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *stack,
+		     char *base, struct tuck__ctx *to, int value)
 {
 	*c->eh = c->no_cxx;
 	*c->err = to->err;
+	if (tuck__carry_bytes())
+		tuck__carry_out(NULL);
 	if (TUCK__CTX_PLAIN && !(to->flags & TUCK__CTX_ABSENT))
 		tuck__arch_switch(&c->dead_sp, to->sp, value);
-	have_stack(c, to);
+	if (!tuck__ctx_started(to))
+		settle(c, stack, to);
 	c->leaving = NULL;
 	c->value = value;
-	c->dead_stack = from_stack;
+	c->dead_base = base;
 #if TUCK__ASAN
 	depart(NULL, to->stack);
 #endif
-	tuck__arch_switch_via(&c->dead_sp, low_end(from_stack, to), exchange, c,
-			      to);
+	tuck__arch_switch_via(&c->dead_sp, low_end(stack, to), exchange, c, to);
 	__builtin_unreachable();
 }
 
-/* -- looking into a suspended context -- */
-
-bool tuck__ctx_in_guard(const struct tuck__ctx *ctx, const void *p)
-{
-	const struct tuck__stack *s = ctx->stack;
-	uintptr_t at = (uintptr_t)p, limit;
-
-	if (!s || !s->guard)
-		return false;
-	limit = (uintptr_t)s->limit;
-	return at < limit && at >= limit - s->guard;
-}
-
 /* -- life -- */
-
-static void find_native_stack(struct tuck__stack *s)
-{
-	pthread_attr_t attr;
-	void *limit;
-	size_t bytes;
-
-	s->limit = NULL;
-	s->base = (char *)UINTPTR_MAX;
-	if (pthread_getattr_np(pthread_self(), &attr) != 0)
-		return;
-	if (pthread_attr_getstack(&attr, &limit, &bytes) == 0) {
-		s->limit = limit;
-		s->base = (char *)limit + bytes;
-	}
-	pthread_attr_destroy(&attr);
-}
 
 void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		      const struct tuck_config *config)
@@ -361,12 +383,13 @@ void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		.slots_max = (uint32_t)config->stack_slots,
 		.dice = (uint32_t)config->seed,
 	};
-	find_native_stack(&c->native);
-	c->native.guard = c->guard_bytes;
+	tuck__stack_find_native(c);
+	tuck__carry_freeze();
 }
 
 void tuck__cache_fini(struct tuck__cache *c)
 {
+	tuck__overflow_unwatch(c);
 	tuck__stack_free(c->doomed);
 	c->doomed = NULL;
 	tuck__slots_fini(c);
@@ -381,7 +404,8 @@ void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 		.pages = pages_of(&c->native),
 	};
 	c->native.top = ctx;
-	c->native.users++;
+	c->native.users = 1;
+	tuck__overflow_watch(c);
 }
 
 static void init(struct tuck__ctx *ctx, struct tuck__stack *stack,
@@ -390,7 +414,8 @@ static void init(struct tuck__ctx *ctx, struct tuck__stack *stack,
 	*ctx = (struct tuck__ctx){
 		.fn = fn,
 		.arg = arg,
-		.flags = TUCK__CTX_ABSENT,
+		.flags = TUCK__CTX_ABSENT | TUCK__CTX_NEW,
+		.base = stack ? stack->base : NULL,
 		.stack = stack,
 	};
 }
@@ -411,8 +436,56 @@ int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
 
 	if (!s)
 		return -ENOMEM;
+	s->users = 1;
 	init(ctx, s, fn, arg);
 	return 0;
+}
+
+/*
+ * Somebody will have this base on s: those who have bytes below it must be
+ * ready to be tucked that far.
+ */
+static int extend_reach(struct tuck__cache *c, struct tuck__stack *s,
+			const struct tuck__ctx *running, char *base)
+{
+	char *before = s->reach;
+	struct tuck__ctx *x;
+
+	if (s->reach < base)
+		s->reach = base;
+	for (x = s->top; x; x = x->above) {
+		if (x != running && tuck__ctx_reserve(c, x) < 0) {
+			s->reach = before;
+			return -ENOMEM;
+		}
+		x->flags |= TUCK__CTX_SHARED;
+	}
+	return 0;
+}
+
+int tuck__ctx_admit_on(struct tuck__cache *c, struct tuck__ctx *ctx,
+		       struct tuck__ctx *running, struct tuck__stack *s,
+		       char *base, void (*fn)(void *), void *arg)
+{
+	bool shared = s->users > 0;
+
+	if (shared && extend_reach(c, s, running, base) < 0)
+		return -ENOMEM;
+	init(ctx, s, fn, arg);
+	ctx->base = base;
+	ctx->flags |= (base ? 0 : TUCK__CTX_LOW) |
+		      (shared ? TUCK__CTX_SHARED : 0);
+	s->users++;
+	return 0;
+}
+
+/* A stack that has one context left is not shared any more. */
+static void leave_stack(struct tuck__stack *s)
+{
+	struct tuck__ctx *last = s->top;
+
+	if (--s->users == 1 && last && !(last->flags & TUCK__CTX_ABSENT))
+		last->flags &= (uint8_t)~TUCK__CTX_SHARED;
 }
 
 void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
@@ -423,23 +496,20 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 		tuck__slots_release(c);
 		return;
 	}
-	if (s == &c->native)
-		return;
-	if (ctx->base) {
+	if (s == &c->native && ctx->base == s->base)
+		return;		/* the thread's main one */
+	if (tuck__ctx_started(ctx)) {
 		tuck__ctx_clean((char *)ctx->sp + ctx->tucked, ctx->base);
 		unchain(ctx);
 		tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
 		ctx->slice = NULL;
 	}
-	if (s->is_slot) {
+	if (s->kind == TUCK__STACK_SLOT) {
 		tuck__slots_leave(c, s);
-	} else {
+	} else if (s->kind == TUCK__STACK_OWN) {
 		tuck__stack_free(c->doomed);
 		c->doomed = s;
+	} else {
+		leave_stack(s);
 	}
-}
-
-void tuck__ctx_on_return(void (*after)(void))
-{
-	on_return = after;
 }

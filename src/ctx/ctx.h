@@ -18,6 +18,9 @@
 enum {
 	TUCK__CTX_ABSENT = 1,	/* not on top of its stack's chain */
 	TUCK__CTX_SHARED = 2,	/* others live on its stack: reserve */
+	TUCK__CTX_NEW = 4,	/* has not started */
+	TUCK__CTX_LOW = 8,	/* base is chosen when it starts: as low */
+				/* as what lies on its stack then */
 };
 
 /*
@@ -34,7 +37,7 @@ struct tuck__ctx {
 	uint16_t pages;			/* of stack below base; 65535: any */
 	int32_t err;			/* errno while suspended */
 	char *base;			/* its bytes are [sp, base) */
-	struct tuck__stack *stack;	/* NULL before it starts */
+	struct tuck__stack *stack;	/* NULL: a slot, when it starts */
 	union {
 		char *slice;		/* block for its bytes, or NULL */
 		void *arg;		/* before it starts */
@@ -47,26 +50,46 @@ struct tuck__ctx {
 	TUCK__CTX_ANNOTATION
 };
 
+enum tuck__stack_kind {
+	TUCK__STACK_NATIVE,	/* the thread's own */
+	TUCK__STACK_SLOT,	/* of the pool */
+	TUCK__STACK_OWN,	/* goes with the one context that has it */
+	TUCK__STACK_FREE,	/* the program's to give back */
+	TUCK__STACK_BORROWED,	/* in the program's memory */
+};
+
 /* A stretch of memory that contexts run on, from base downwards. */
 struct tuck__stack {
 	char *limit, *base;
 	struct tuck__ctx *top;	/* chain of those with bytes here, */
 				/* smallest base first */
+	char *reach;		/* largest base of those who came second */
+				/* or later: others are tucked up to here */
 	uint32_t users;		/* contexts that have their addresses here */
 	uint32_t place;		/* in cache.open, from 1; 0: not open */
 	uint32_t traffic;	/* how often a slice moved, fading */
-	uint32_t is_slot;
+	enum tuck__stack_kind kind;
 	size_t guard;		/* bytes below limit that fault */
 	struct tuck__stack *next_vacant;
+	struct tuck__cache *owner;
+	uint32_t holders;	/* contexts of ctx.h made for it */
 };
+
+struct tuck__cache;
 
 /*
  * What the owner of the contexts does for this layer: the host hook.
  * - stay: from could not be tucked away for want of memory, so it runs on
  *   instead of to; returns what its switch returns.
+ * - ended: the running context's fn has returned; it must leave.
+ * - running: the context that runs, and who that is, for a message; called
+ *   from a signal handler.
  */
 struct tuck__host {
 	int (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
+	void (*ended)(void);
+	const struct tuck__ctx *(*running)(const struct tuck__cache *c,
+					   char *ret_who, size_t n);
 };
 
 /* C++ keeps these per thread: Itanium ABI, section 2.2.2. */
@@ -84,9 +107,10 @@ struct tuck__cache {
 	struct tuck__ctx *leaving;	/* in a slow switch: who leaves, */
 	int value;			/* and what the other one gets */
 	void *dead_sp;			/* of the context that ended last */
-	struct tuck__stack *dead_stack;	/* where it ran */
+	char *dead_base;
 	struct tuck__stack *doomed;	/* not a slot, and its user ended */
 	struct tuck__stack native;	/* the thread's own stack */
+	struct tuck__cache *next_here;	/* of this thread */
 
 	char *region;			/* of all slots; NULL: none yet */
 	size_t region_bytes;
@@ -123,6 +147,14 @@ int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
 int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
 			size_t stack_bytes, void (*fn)(void *), void *arg);
 
+/*
+ * The same on a stack that others may share, below base; NULL: below what
+ * lies there when it starts.
+ */
+int tuck__ctx_admit_on(struct tuck__cache *c, struct tuck__ctx *ctx,
+		       struct tuck__ctx *running, struct tuck__stack *stack,
+		       char *base, void (*fn)(void *), void *arg);
+
 /* Give back all that a context holds; it must not be running. */
 void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx);
 
@@ -132,9 +164,6 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx);
  * others. running is spared.
  */
 void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running);
-
-/* What every context calls when its fn has returned. */
-void tuck__ctx_on_return(void (*after)(void));
 
 /*
  * Where the byte at address p of its stack lies now (rule S1); NULL for one
@@ -162,7 +191,7 @@ static inline void tuck__ctx_unhole(struct tuck__ctx *ctx)
 
 static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 {
-	return ctx->base != NULL;
+	return !(ctx->flags & TUCK__CTX_NEW);
 }
 
 /* Bytes of stack that a tucked context's slice holds. */
@@ -198,9 +227,26 @@ static inline int tuck__ctx_switch(struct tuck__cache *c,
 	return tuck__ctx_switch_slow(c, from, to, value);
 }
 
-/* Run to and never come back to from, which was retired. */
+/*
+ * Run to and never come back to the running context, which was retired and
+ * had this stack and base.
+ */
 tuck__noreturn void tuck__ctx_leave(struct tuck__cache *c,
-				    struct tuck__stack *from_stack,
+				    struct tuck__stack *stack, char *base,
 				    struct tuck__ctx *to, int value);
+
+/* -- stacks.c -- */
+
+void tuck__stack_find_native(struct tuck__cache *c);
+
+/* NULL without memory. */
+struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes);
+void tuck__stack_free(struct tuck__stack *s);
+
+/* -- overflow.c -- */
+
+/* Name the running context of c when the thread overflows its stack. */
+void tuck__overflow_watch(struct tuck__cache *c);
+void tuck__overflow_unwatch(struct tuck__cache *c);
 
 #endif

@@ -4,8 +4,9 @@
  *
  * A slice holds [sp, base) of its context without the hole: first what lies
  * below the hole, then what lies above it; under AddressSanitizer the shadow
- * bytes of all of it follow. Of a context that is only overlapped in part,
- * [sp, sp + tucked) is in the slice and the rest still on the stack.
+ * bytes lie at the block's end, in reverse order. Of a context that is only
+ * overlapped in part, [sp, sp + tucked) is in the slice and the rest still on
+ * the stack.
  */
 #include <errno.h>
 #include <string.h>
@@ -104,7 +105,7 @@ static inline char *hole_end(const struct tuck__ctx *ctx)
 
 size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx)
 {
-	return ctx->tucked ? tuck__live_bytes(ctx) - tuck__hole_bytes(ctx) : 0;
+	return ctx->tucked ? ctx->tucked - tuck__hole_bytes(ctx) : 0;
 }
 
 /* The place in the slice of a byte at p, which is not in the hole. */
@@ -119,20 +120,94 @@ static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
 
 /* -- tucking away and bringing back -- */
 
-int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
+/*
+ * Where the shadow of the byte at p is kept. From the end, so that no place
+ * depends on how much is tucked.
+ */
+static inline char *kept_shadow(const struct tuck__ctx *ctx, const char *p)
 {
-	size_t need = tuck__block_bytes(ctx), room = tuck__slice_room(ctx);
-	uint32_t cls;
-	char *block;
+	return ctx->slice + tuck__slice_room(ctx) - 1 -
+	       (p - (const char *)ctx->sp) / 8;
+}
 
-	if (tuck__ctx_has_room(ctx))
-		return 0;
-	block = tuck__slice_get(&c->slices, need, &cls);
+/* A block for ctx as it is, with what it has tucked already. */
+static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	char *old = ctx->slice, *old_end = old + tuck__slice_room(ctx);
+	size_t shadow = TUCK__ASAN ? ctx->tucked / 8 : 0;
+	uint32_t cls;
+	char *block = tuck__slice_get(&c->slices, tuck__block_bytes(ctx), &cls);
+
 	if (!block)
-		return need <= room ? 0 : -ENOMEM;
-	tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
+		return -ENOMEM;
+	if (ctx->tucked) {
+		memcpy(block, old, tuck__ctx_slice_bytes(ctx));
+		memcpy(block + tuck__slice_class_bytes(cls) - shadow,
+		       old_end - shadow, shadow);
+	}
+	tuck__slice_put(&c->slices, old, ctx->slice_class);
 	ctx->slice = block;
 	ctx->slice_class = cls;
+	return 0;
+}
+
+int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx)
+{
+	if (tuck__ctx_has_room(ctx) || new_block(c, ctx) == 0)
+		return 0;
+	return tuck__block_bytes(ctx) <= tuck__slice_room(ctx) ? 0 : -ENOMEM;
+}
+
+/* The same tucked bytes in the same block, which begins at sp now. */
+static void shift_slice(struct tuck__ctx *ctx, char *sp)
+{
+	char *end = (char *)ctx->sp + ctx->tucked;
+	ptrdiff_t up = (char *)ctx->sp - sp;
+	char *shadow_end = ctx->slice + tuck__slice_room(ctx);
+	size_t skip = up < 0 ? (size_t)-up : 0, grow = up > 0 ? (size_t)up : 0;
+	size_t n = ctx->tucked - skip;
+
+	memmove(ctx->slice + grow, ctx->slice + skip, n);
+	if (TUCK__ASAN) {
+		memmove(shadow_end - grow / 8 - n / 8,
+			shadow_end - skip / 8 - n / 8, n / 8);
+		memset(shadow_end - grow / 8, 0, grow / 8);
+	}
+	ctx->sp = sp;
+	ctx->tucked = (uint32_t)(end - sp);
+}
+
+int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
+{
+	char *was = ctx->sp, *end = was + ctx->tucked;
+	uint32_t tucked = ctx->tucked;
+	int r;
+
+	TUCK__ASSERT(!tucked || !tuck__hole_bytes(ctx));
+	if (sp >= end && tucked) {
+		ctx->sp = sp;
+		ctx->tucked = 0;
+		return 0;
+	}
+	if (sp >= was) {
+		if (tucked)
+			shift_slice(ctx, sp);
+		ctx->sp = sp;
+		return 0;
+	}
+	/* Room first, for as many bytes as it will have. */
+	ctx->sp = sp;
+	r = tucked || ctx->flags & TUCK__CTX_SHARED ?
+		    tuck__ctx_reserve(c, ctx) :
+		    0;
+	ctx->sp = was;
+	if (r < 0)
+		return r;
+	if (tucked)
+		shift_slice(ctx, sp);
+	else
+		tuck__ctx_clean(sp, was);
+	ctx->sp = sp;
 	return 0;
 }
 
@@ -169,16 +244,15 @@ static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
 static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
 				      char *to, bool out)
 {
-	char *kept = ctx->slice + tuck__live_bytes(ctx) -
-		     tuck__hole_bytes(ctx) + (from - (char *)ctx->sp) / 8;
+	char *kept = kept_shadow(ctx, from);
 	char *shadow = shadow_of(from);
 
 	for (size_t i = 0; i < (size_t)(to - from) / 8; i++) {
 		if (out) {
-			kept[i] = shadow[i];
+			*kept-- = shadow[i];
 			shadow[i] = 0;
 		} else {
-			shadow[i] = kept[i];
+			shadow[i] = *kept--;
 		}
 	}
 }
@@ -292,4 +366,21 @@ void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
 		ctx->hole_from = (uint16_t)from;
 		ctx->hole_to = (uint16_t)to;
 	}
+}
+
+int tuck__ctx_ranges(const struct tuck__ctx *ctx, char *from,
+		     void (*fn)(void *arg, void *from, void *to), void *arg)
+{
+	int n = 0;
+
+	for (size_t k; from < ctx->base; from += k) {
+		char *at;
+
+		k = piece(ctx, from, (size_t)(ctx->base - from), &at);
+		if (at) {
+			fn(arg, at, at + k);
+			n++;
+		}
+	}
+	return n;
 }

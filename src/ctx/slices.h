@@ -18,12 +18,21 @@ static inline size_t tuck__live_bytes(const struct tuck__ctx *ctx)
 	return (size_t)(ctx->base - (char *)ctx->sp);
 }
 
-/* What a block must have to hold all of ctx. */
+/* Others on its stack may need what ctx has below this. */
+static inline char *tuck__ctx_reach(const struct tuck__ctx *ctx)
+{
+	const struct tuck__stack *s = ctx->stack;
+
+	return ctx->base < s->reach ? ctx->base : s->reach;
+}
+
+/* What a block must have to hold all of ctx that others may need. */
 static inline size_t tuck__block_bytes(const struct tuck__ctx *ctx)
 {
-	size_t shadow = TUCK__ASAN ? tuck__live_bytes(ctx) / 8 : 0;
+	ptrdiff_t reach = tuck__ctx_reach(ctx) - (char *)ctx->sp;
+	size_t shadow = TUCK__ASAN && reach > 0 ? (size_t)reach / 8 : 0;
 
-	return tuck__live_bytes(ctx) - tuck__hole_bytes(ctx) + shadow;
+	return reach > 0 ? (size_t)reach - tuck__hole_bytes(ctx) + shadow : 0;
 }
 
 static inline size_t tuck__slice_room(const struct tuck__ctx *ctx)
@@ -39,14 +48,42 @@ static inline bool tuck__ctx_has_room(const struct tuck__ctx *ctx)
 	return need <= room && room <= need + need / 4 + 128;
 }
 
-/* Have such a block: 0 or -ENOMEM. */
+/* Have such a block: 0 or -ENOMEM. What was tucked is kept. */
 int tuck__ctx_reserve(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+/* Another stack pointer for a suspended context: 0 or -ENOMEM. */
+int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp);
 
 /* Tuck away what lies below end, into the block that was reserved. */
 void tuck__ctx_tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end);
 
 /* Put all of it back; nobody else has bytes there. */
 void tuck__ctx_bring_back(struct tuck__cache *c, struct tuck__ctx *ctx);
+
+/* Call fn for each piece of memory that holds bytes of [from, base). */
+int tuck__ctx_ranges(const struct tuck__ctx *ctx, char *from,
+		     void (*fn)(void *arg, void *from, void *to), void *arg);
+
+/* A context begins, on its own stack. */
+static inline void tuck__fiber_arrived(void)
+{
+#if TUCK__ASAN
+	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
+/* Announce a switch that stays on the stack that runs. */
+static inline void tuck__fiber_stay(const struct tuck__stack *s)
+{
+#if TUCK__ASAN
+	void *nobody;
+
+	__sanitizer_start_switch_fiber(&nobody, s->limit,
+				       (size_t)(s->base - s->limit));
+#else
+	(void)s;
+#endif
+}
 
 /* Frames that are left for good leave no poison behind. */
 static inline void tuck__ctx_clean(const void *from, const char *to)

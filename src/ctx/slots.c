@@ -29,12 +29,7 @@
 #include "ctx/slots.h"
 
 #define PAGE	((size_t)4096)
-#define PAD	((size_t)512)	/* above each base: unwinders look there */
-
-static size_t whole_pages(size_t bytes)
-{
-	return (bytes + PAGE - 1) & ~(PAGE - 1);
-}
+#define PAD	((size_t)512)	/* as tuck__stack_new() has it */
 
 static int reserve_region(struct tuck__cache *c)
 {
@@ -100,7 +95,8 @@ static int make_slot(struct tuck__cache *c)
 	s->limit = limit;
 	s->base = limit + c->slot_bytes - stagger(i) / 64 * 64;
 	s->guard = c->guard_bytes;
-	s->is_slot = 1;
+	s->reach = s->base;
+	s->kind = TUCK__STACK_SLOT;
 	c->slots_made++;
 	vacate(c, s);
 	return 0;
@@ -234,40 +230,6 @@ void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx)
 	tuck__slots_leave(c, ctx->stack);
 	ctx->stack = NULL;
 	ctx->flags &= (uint8_t)~TUCK__CTX_SHARED;
-}
-
-struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
-{
-	struct tuck__stack *s;
-	char *p = NULL;
-
-	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - PAGE)
-		return NULL;
-	s = tuck__alloc(sizeof(*s));
-	bytes = whole_pages(bytes + PAD);
-	if (s)
-		p = tuck__map_reserve(c->guard_bytes + bytes);
-	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
-		tuck__unmap(p, c->guard_bytes + bytes);
-		tuck__free(s);
-		return NULL;
-	}
-	s->limit = p + c->guard_bytes;
-	s->base = s->limit + bytes - PAD;
-	s->guard = c->guard_bytes;
-	s->users = 1;
-	return s;
-}
-
-void tuck__stack_free(struct tuck__stack *s)
-{
-	char *start;
-
-	if (!s)
-		return;
-	start = s->limit - s->guard;
-	tuck__unmap(start, (size_t)(s->base + PAD - start));
-	tuck__free(s);
 }
 
 static void trim(struct tuck__cache *c, struct tuck__stack *s,

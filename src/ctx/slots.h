@@ -24,9 +24,6 @@ void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx);
 /* A context has left its slot for good. */
 void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s);
 
-struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes);
-void tuck__stack_free(struct tuck__stack *s);
-
 void tuck__slots_fini(struct tuck__cache *c);
 
 #endif

@@ -19,6 +19,7 @@
  * thread (rule S4).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <time.h>
 
 #include "base/config.h"
@@ -353,7 +354,18 @@ static int stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 	return waits ? -ENOMEM : from->result;
 }
 
-static const struct tuck__host host = { stay };
+static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
+				       size_t n)
+{
+	const struct tuck__sched *s = tuck__container(
+		c, const struct tuck__sched, cache);
+
+	snprintf(who, n, "tasklet %lld \"%s\"", (long long)tuck__id(s->current),
+		 tuck__name(s, s->current));
+	return &s->current->ctx;
+}
+
+static const struct tuck__host host = { stay, tuck__task_after, running };
 
 /* -- waiting -- */
 
@@ -412,7 +424,6 @@ static void on_thread_end(void *arg)
 static void set_up(void)
 {
 	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
-	tuck__ctx_on_return(tuck__task_after);
 }
 
 static void init(struct tuck__sched *s, const struct tuck_config *config)
@@ -470,7 +481,6 @@ struct tuck__sched *tuck__sched_make(void)
 	s->current = s->main;
 	s->main_id = tuck__id(s->main);
 	tuck__ctx_init_native(&s->cache, &s->main->ctx);
-	tuck__overflow_watch();
 	tuck__tls = s;
 	return s;
 }
@@ -495,7 +505,6 @@ void tuck__sched_fini(struct tuck__sched *s)
 	pthread_cond_destroy(&s->kicked);
 	tuck__heap_fini(&s->timers);
 	tuck__cache_fini(&s->cache);
-	tuck__overflow_unwatch();
 	pthread_setspecific(thread_ends, NULL);
 	tuck__tls = NULL;
 	tuck__registry_remove(s);

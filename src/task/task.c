@@ -160,6 +160,7 @@ void tuck__task_after(void)
 	struct tuck__sched *s = tuck__tls;
 	struct tuck__tasklet *self = s->current, *next;
 	struct tuck__stack *stack = self->ctx.stack;
+	char *base = self->ctx.base;
 	tuck_id id = kill_id(s, self);
 
 	announce_end(s, self);
@@ -168,7 +169,7 @@ void tuck__task_after(void)
 	give_back(s, self, id);
 	s->current = next;
 	s->switches++;
-	tuck__ctx_leave(&s->cache, stack, &next->ctx, next->result);
+	tuck__ctx_leave(&s->cache, stack, base, &next->ctx, next->result);
 }
 
 void tuck_exit(void)

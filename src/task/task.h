@@ -302,13 +302,11 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t);
 /* Forget every tasklet but main. */
 void tuck__task_drop_all(struct tuck__sched *s);
 
-/* -- dump.c, overflow.c -- */
+/* -- dump.c -- */
 
 int tuck__dump(struct tuck__sched *s, int fd);
 const char *tuck__name(const struct tuck__sched *s,
 		       const struct tuck__tasklet *t);
 extern _Atomic(void (*)(void)) tuck__deadlock_fn;
-void tuck__overflow_watch(void);
-void tuck__overflow_unwatch(void);
 
 #endif

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Contexts without a scheduler: the calls of ctx.h that make them, run them
+ * and end them.
+ *
+ * Invariants:
+ * 1. Of a thread's contexts one is thread->running; each other that is alive
+ *    is suspended.
+ * 2. A flow is admitted to its stack by its start and retired by its end; in
+ *    between it can be neither. So starting it may fail, and nothing else.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/config.h"
+#include "base/mem.h"
+#include "ctx/flow.h"
+
+#define BYTES_MIN 1024u		/* of stack below a base */
+
+static __thread struct tuck__thread *here
+	__attribute__((__tls_model__("initial-exec")));
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t thread_ends;
+static bool have_key;
+
+/* -- the host -- */
+
+static struct tuck__flow *flow_of(const struct tuck__ctx *ctx)
+{
+	return (struct tuck__flow *)(uintptr_t)ctx;
+}
+
+static int stay(struct tuck__ctx *from, struct tuck__ctx *to)
+{
+	(void)to;
+	here->running = flow_of(from);
+	return -ENOMEM;
+}
+
+static void ended(void)
+{
+	tuck__fatal("a context's function was left without a successor");
+}
+
+static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
+				       size_t n)
+{
+	const struct tuck__flow *f = here->running;
+
+	(void)c;
+	snprintf(who, n, "context %p \"%s\"", (const void *)f,
+		 f->name	  ? f->name :
+		 f == &here->main ? "main" :
+				    "");
+	return &f->ctx;
+}
+
+static const struct tuck__host host = { stay, ended, running };
+
+/* -- threads -- */
+
+static void on_thread_end(void *arg)
+{
+	struct tuck__thread *th = arg;
+
+	here = NULL;
+	tuck__cache_fini(&th->cache);
+	tuck__free(th);
+}
+
+static void make_key(void)
+{
+	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
+}
+
+static tuck__noinline struct tuck__thread *make_thread(void)
+{
+	struct tuck__thread *th = tuck__alloc(sizeof(*th));
+	struct tuck_config config;
+
+	pthread_once(&once, make_key);
+	if (!th || !have_key || pthread_setspecific(thread_ends, th) != 0) {
+		tuck__free(th);
+		return NULL;
+	}
+	tuck__config_get(&config);
+	tuck__cache_init(&th->cache, &host, &config);
+	th->main.owner = th->main.alive = th;
+	th->main.stack = &th->cache.native;
+	th->running = &th->main;
+	here = th;
+	tuck__ctx_init_native(&th->cache, &th->main.ctx);
+	return th;
+}
+
+struct tuck__thread *tuck__thread(void)
+{
+	return tuck__likely(here != NULL) ? here : make_thread();
+}
+
+struct tuck_ctx *tuck_ctx_self(void)
+{
+	struct tuck__thread *th = tuck__thread();
+
+	return th ? tuck__public(th->running) : NULL;
+}
+
+int tuck__flow_check(const struct tuck_ctx *ctx)
+{
+	if (!ctx)
+		return -EINVAL;
+	return here && tuck__flow(ctx)->owner == here ? 0 : -EXDEV;
+}
+
+int tuck__flow_check_suspended(const struct tuck_ctx *ctx)
+{
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	return tuck__flow(ctx)->alive && tuck__flow(ctx) != here->running ?
+		       0 :
+		       -EBUSY;
+}
+
+/* -- stacks -- */
+
+static struct tuck_stack *public_stack(struct tuck__stack *s)
+{
+	return (struct tuck_stack *)(void *)s;
+}
+
+struct tuck_stack *tuck_stack_native(void)
+{
+	struct tuck__thread *th = tuck__thread();
+
+	return th ? public_stack(&th->cache.native) : NULL;
+}
+
+struct tuck_stack *tuck_stack_new(size_t bytes)
+{
+	struct tuck__thread *th = tuck__thread();
+	struct tuck__stack *s = th ? tuck__stack_new(&th->cache, bytes) : NULL;
+
+	if (s)
+		s->kind = TUCK__STACK_FREE;
+	return public_stack(s);
+}
+
+struct tuck_stack *tuck_stack_from(void *memory, size_t bytes)
+{
+	struct tuck__thread *th = tuck__thread();
+	uintptr_t base = (uintptr_t)memory + bytes;
+	struct tuck__stack *s;
+
+	TUCK__REQUIRE(memory && bytes >= BYTES_MIN, NULL);
+	s = th ? tuck__alloc(sizeof(*s)) : NULL;
+	if (!s)
+		return NULL;
+	s->owner = &th->cache;
+	s->kind = TUCK__STACK_BORROWED;
+	s->limit = memory;
+	s->base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN);
+	return public_stack(s);
+}
+
+int tuck_stack_free(struct tuck_stack *stack)
+{
+	struct tuck__stack *s = (struct tuck__stack *)(void *)stack;
+
+	if (!s)
+		return 0;
+	if (!here || s->owner != &here->cache)
+		return -EXDEV;
+	if (s->kind == TUCK__STACK_NATIVE)
+		return -EINVAL;
+	if (s->holders)
+		return -EBUSY;
+	if (s->kind == TUCK__STACK_BORROWED)
+		tuck__free(s);
+	else
+		tuck__stack_free(s);
+	return 0;
+}
+
+/* -- making and ending contexts -- */
+
+static bool base_valid(const struct tuck__stack *s, const char *base)
+{
+	return !base || (s && base <= s->base && base >= s->limit + BYTES_MIN);
+}
+
+/* The base that is meant by one on s; NULL: to be found at the start. */
+static char *base_on(const struct tuck__stack *s, char *base)
+{
+	if (s && !base && s->kind != TUCK__STACK_NATIVE)
+		base = s->base;
+	return (char *)((uintptr_t)base & -(uintptr_t)TUCK__ARCH_ALIGN);
+}
+
+int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
+{
+	struct tuck__thread *th = tuck__thread();
+	struct tuck__stack *s = (struct tuck__stack *)(void *)stack;
+	struct tuck__flow *f = tuck__flow(ctx);
+
+	TUCK__REQUIRE(ctx, -EINVAL);
+	if (!th)
+		return -ENOMEM;
+	if (s && s->owner != &th->cache)
+		return -EXDEV;
+	if (!base_valid(s, base))
+		return -EINVAL;
+	*f = (struct tuck__flow){ .owner = th, .stack = s };
+	f->base = base_on(s, base);
+	f->ctx.flags = TUCK__CTX_NEW;
+	if (s)
+		s->holders++;
+	return 0;
+}
+
+int tuck_ctx_set_base(struct tuck_ctx *ctx, void *base)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	if (f->alive)
+		return -EBUSY;
+	if (!base_valid(f->stack, base))
+		return -EINVAL;
+	f->base = base_on(f->stack, base);
+	return 0;
+}
+
+int tuck_ctx_fini(struct tuck_ctx *ctx)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	int r;
+
+	if (!ctx)
+		return 0;
+	r = tuck__flow_check(ctx);
+	if (r < 0)
+		return r;
+	if (f == here->running || f == &here->main)
+		return -EBUSY;
+	if (f->alive)
+		tuck__ctx_retire(&here->cache, &f->ctx);
+	if (f->stack)
+		f->stack->holders--;
+	f->owner = f->alive = NULL;
+	return 0;
+}
+
+void tuck_ctx_set_name(struct tuck_ctx *ctx, const char *name)
+{
+	tuck__flow(ctx)->name = name;
+}
+
+/* -- running -- */
+
+/* Why a switch to ctx cannot be. */
+static tuck__noinline int refuse(const struct tuck_ctx *ctx)
+{
+	int r = tuck__flow_check(ctx);
+
+	return r < 0 ? r : -ESRCH;
+}
+
+int tuck__flow_go(struct tuck__thread *th, struct tuck__flow *f, void *value,
+		  void **ret_value)
+{
+	struct tuck__flow *self = th->running;
+	int r;
+
+	if (tuck__unlikely(f == self)) {
+		if (ret_value)
+			*ret_value = value;
+		return 0;
+	}
+	th->running = f;
+	th->passing = value;
+	r = tuck__ctx_switch(&th->cache, &self->ctx, &f->ctx, 0);
+	if (ret_value && r == 0)
+		*ret_value = th->passing;
+	return r;
+}
+
+int tuck_ctx_switch(struct tuck_ctx *to, void *value, void **ret_value)
+{
+	struct tuck__thread *th = here;
+	struct tuck__flow *f = tuck__flow(to);
+
+	if (tuck__unlikely(!to || !th || f->alive != th))
+		return refuse(to);
+	return tuck__flow_go(th, f, value, ret_value);
+}
+
+/* The first function of every context. */
+static void run(void *arg)
+{
+	struct tuck__flow *self = arg;
+
+	tuck_ctx_leave(self->fn(self->arg), NULL);
+}
+
+static int admit(struct tuck__cache *c, struct tuck__flow *f)
+{
+	struct tuck__ctx *running = &here->running->ctx;
+
+	if (!f->stack)
+		return tuck__ctx_admit(c, &f->ctx, running, run, f);
+	return tuck__ctx_admit_on(c, &f->ctx, running, f->stack, f->base, run,
+				  f);
+}
+
+int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
+		   void **ret_value)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(fn, -EINVAL);
+	if (f->alive)
+		return -EBUSY;
+	r = admit(&here->cache, f);
+	if (r < 0)
+		return r;
+	f->fn = fn;
+	f->arg = arg;
+	f->alive = here;
+	r = tuck__flow_go(here, f, NULL, ret_value);
+	if (r < 0) {
+		f->alive = NULL;
+		tuck__ctx_retire(&here->cache, &f->ctx);
+	}
+	return r;
+}
+
+void tuck_ctx_leave(struct tuck_ctx *to, void *value)
+{
+	struct tuck__thread *th = here;
+	struct tuck__flow *self, *f = tuck__flow(to);
+	struct tuck__stack *stack;
+	char *base;
+
+	if (!th || (self = th->running) == &th->main)
+		tuck__fatal("a main context cannot be left for good");
+	if (!to || f->alive != th || f == self)
+		tuck__fatal("a context ended without a successor that waits: "
+			    "it is NULL, itself, not started, ended, or "
+			    "another thread's");
+	stack = self->ctx.stack;
+	base = self->ctx.base;
+	self->alive = NULL;
+	th->running = f;
+	th->passing = value;
+	tuck__ctx_retire(&th->cache, &self->ctx);
+	tuck__ctx_leave(&th->cache, stack, base, &f->ctx, 0);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* The contexts of ctx.h: what is in a struct tuck_ctx, and its thread. */
+#ifndef TUCK__FLOW_H
+#define TUCK__FLOW_H
+
+#include <tuck/ctx.h>
+
+#include "ctx/ctx.h"
+
+/* In the caller's struct tuck_ctx. */
+struct tuck__flow {
+	struct tuck__ctx ctx;
+	struct tuck__thread *owner;
+	struct tuck__thread *alive;	/* owner, from start to end */
+	struct tuck__stack *stack;	/* NULL: a slot */
+	char *base;			/* as it was asked for */
+	tuck_ctx_fn *fn;
+	void *arg;
+	const char *name;
+};
+
+_Static_assert(sizeof(struct tuck__flow) <= sizeof(struct tuck_ctx),
+	       "ctx.h leaves room for it");
+
+/* A thread that uses contexts. */
+struct tuck__thread {
+	struct tuck__cache cache;
+	struct tuck__flow *running;
+	void *passing;			/* from one context to the next */
+	struct tuck__flow main;
+	bool sigmask;			/* travels, ucontext.h says */
+};
+
+static inline struct tuck__flow *tuck__flow(const struct tuck_ctx *ctx)
+{
+	return (struct tuck__flow *)(uintptr_t)ctx;
+}
+
+static inline struct tuck_ctx *tuck__public(struct tuck__flow *f)
+{
+	return (struct tuck_ctx *)(void *)f;
+}
+
+/* The calling thread's; NULL without memory. */
+struct tuck__thread *tuck__thread(void);
+
+/* Whether ctx is one of the calling thread's: 0 or a negative error. */
+int tuck__flow_check(const struct tuck_ctx *ctx);
+
+/* The same, and it is suspended. */
+int tuck__flow_check_suspended(const struct tuck_ctx *ctx);
+
+/* Suspend the running one and go on with f, which is alive or starts. */
+int tuck__flow_go(struct tuck__thread *th, struct tuck__flow *f, void *value,
+		  void **ret_value);
+
+#endif

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Looking into suspended contexts, and changing them: the rest of ctx.h. */
+#include <errno.h>
+#include <string.h>
+#include <unwind.h>
+
+#include "base/mem.h"
+#include "ctx/flow.h"
+#include "ctx/slices.h"
+
+#define ROOM_MIN 1024u		/* of stack below a stack pointer */
+
+/* -- looking -- */
+
+static enum tuck_ctx_state state_of(const struct tuck__flow *f)
+{
+	if (!f->alive)
+		return f->fn ? TUCK_CTX_ENDED : TUCK_CTX_NEW;
+	if (f == f->owner->running)
+		return TUCK_CTX_RUNNING;
+	return f->ctx.tucked ? TUCK_CTX_TUCKED : TUCK_CTX_RESIDENT;
+}
+
+int tuck_ctx_info(const struct tuck_ctx *ctx, struct tuck_ctx_info *ret_info)
+{
+	const struct tuck__flow *f = tuck__flow(ctx);
+	const struct tuck__ctx *x = &f->ctx;
+	const struct tuck__stack *s;
+	struct tuck_ctx_info info = { 0 };
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(ret_info, -EINVAL);
+	info.state = state_of(f);
+	s = f->alive ? x->stack : f->stack;
+	info.base = f->alive ? x->base : f->base;
+	if (s) {
+		info.limit = s->limit;
+		info.end = s->base;
+	}
+	if (info.state == TUCK_CTX_RESIDENT || info.state == TUCK_CTX_TUCKED)
+		info.sp = x->sp;
+	if (info.state == TUCK_CTX_TUCKED) {
+		info.slice = x->slice;
+		info.slice_bytes = x->tucked;
+	}
+	*ret_info = info;
+	return 0;
+}
+
+void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p)
+{
+	const struct tuck__flow *f = tuck__flow(ctx);
+
+	return f->alive ? tuck__ctx_addr(&f->ctx, p) : (void *)(uintptr_t)p;
+}
+
+int tuck_ctx_ranges(const struct tuck_ctx *ctx,
+		    void (*fn)(void *arg, void *from, void *to), void *arg)
+{
+	const struct tuck__flow *f = tuck__flow(ctx);
+	int r = tuck__flow_check(ctx);
+	char *sp;
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(fn, -EINVAL);
+	if (!f->alive)
+		return 0;
+	if (f != f->owner->running)
+		return tuck__ctx_ranges(&f->ctx, f->ctx.sp, fn, arg);
+	__builtin_unwind_init();	/* its registers, into this frame */
+	sp = (char *)(tuck__arch_sp() & -(uintptr_t)TUCK__ARCH_ALIGN);
+	return tuck__ctx_ranges(&f->ctx, sp, fn, arg);
+}
+
+size_t tuck_ctx_frame_bytes(void)
+{
+	return TUCK__ARCH_FRAME;
+}
+
+/* -- changing -- */
+
+int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	uintptr_t at = (uintptr_t)sp;
+	int r = tuck__flow_check_suspended(ctx);
+
+	if (r < 0)
+		return r;
+	if (at % TUCK__ARCH_ALIGN ||
+	    at < (uintptr_t)f->ctx.stack->limit + ROOM_MIN ||
+	    at > (uintptr_t)f->ctx.base - TUCK__ARCH_FRAME)
+		return -EINVAL;
+	return tuck__ctx_set_sp(&f->owner->cache, &f->ctx, sp);
+}
+
+/* A call that was laid on a suspended context's stack. */
+struct call {
+	void (*fn)(void *);
+	void *arg;
+	struct tuck__flow *self;
+	char *unused;		/* keeps frames aligned */
+};
+
+_Static_assert(sizeof(struct call) % TUCK__ARCH_ALIGN == 0, "frames lie below");
+
+static int do_call(void *arg)
+{
+	const struct call call = *(const struct call *)arg;
+
+	tuck__fiber_arrived();
+	call.fn(call.arg);
+	tuck__fiber_stay(call.self->ctx.stack);
+	return 0;
+}
+
+int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	struct call call = { fn, arg, f, NULL };
+	char bytes[TUCK__ARCH_FIRST], old[TUCK__ARCH_FRAME];
+	char *sp, *record, *below;
+	int r = tuck__flow_check_suspended(ctx);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(fn, -EINVAL);
+	sp = f->ctx.sp;
+	record = sp - sizeof(call);
+	below = record - sizeof(bytes);
+	if ((uintptr_t)below < (uintptr_t)f->ctx.stack->limit + ROOM_MIN)
+		return -EINVAL;
+	r = tuck__ctx_set_sp(&f->owner->cache, &f->ctx, below);
+	if (r < 0)
+		return r;
+	tuck__ctx_read(&f->ctx, old, sp, sizeof(old));
+	tuck__arch_prepare_call(bytes, old, sp, do_call, record);
+	tuck__ctx_write(&f->ctx, record, &call, sizeof(call));
+	tuck__ctx_write(&f->ctx, below, bytes, sizeof(bytes));
+	return 0;
+}
+
+/* -- backtraces -- */
+
+/* Not on the caller's stack, which may be tucked away meanwhile (rule S1). */
+struct trace {
+	struct tuck__flow *caller, *self;
+	void *sp;		/* where self waits */
+	bool skip;		/* frames before those of the context */
+	int n, max;
+	void *pcs[];
+};
+
+static _Unwind_Reason_Code note_frame(struct _Unwind_Context *frame, void *arg)
+{
+	struct trace *t = arg;
+	uintptr_t pc = (uintptr_t)_Unwind_GetIP(frame);
+
+	if (t->skip)
+		t->skip = pc - (uintptr_t)tuck__arch_interject > 64;
+	else if (pc && t->n < t->max)
+		t->pcs[t->n++] = (void *)pc;
+	return t->n < t->max ? _URC_NO_REASON : _URC_END_OF_STACK;
+}
+
+/* On the stack of the suspended context; goes back as if never been there. */
+static void trace_and_return(void *arg)
+{
+	struct trace *t = arg;
+	struct tuck__thread *th = t->self->owner;
+
+	_Unwind_Backtrace(note_frame, t);
+	t->self->ctx.sp = t->sp;
+	th->running = t->caller;
+	tuck__ctx_leave(&th->cache, t->self->ctx.stack, t->sp, &t->caller->ctx,
+			0);
+}
+
+/* Have t filled in on the stack of t->self. */
+static int trace_suspended(struct trace *t)
+{
+	struct tuck__flow *f = t->self;
+	int r = tuck_ctx_inject(tuck__public(f), trace_and_return, t);
+
+	if (r < 0)
+		return r;
+	r = tuck_ctx_switch(tuck__public(f), NULL, NULL);
+	if (r < 0)
+		tuck__ctx_set_sp(&f->owner->cache, &f->ctx, t->sp);
+	return r;
+}
+
+int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	struct trace *t;
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(ret_pcs && n > 0, -EINVAL);
+	if (!f->alive)
+		return -ESRCH;
+	t = tuck__alloc(sizeof(*t) + (size_t)n * sizeof(t->pcs[0]));
+	if (!t)
+		return -ENOMEM;
+	*t = (struct trace){ .max = n,
+			     .self = f,
+			     .caller = f->owner->running,
+			     .sp = f->ctx.sp,
+			     .skip = f != f->owner->running };
+	if (t->skip)
+		r = trace_suspended(t);
+	else
+		_Unwind_Backtrace(note_frame, t);
+	memcpy(ret_pcs, t->pcs, (size_t)t->n * sizeof(t->pcs[0]));
+	r = r < 0 ? r : t->n;
+	tuck__free(t);
+	return r;
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* Stacks that are not slots of the pool: the thread's own, and single ones. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "base/mem.h"
+#include "ctx/ctx.h"
+
+#define PAGE	((size_t)4096)
+#define PAD	((size_t)512)	/* above each base: unwinders look there */
+
+static size_t whole_pages(size_t bytes)
+{
+	return (bytes + PAGE - 1) & ~(PAGE - 1);
+}
+
+struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
+{
+	struct tuck__stack *s;
+	char *p = NULL;
+
+	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - PAGE)
+		return NULL;
+	s = tuck__alloc(sizeof(*s));
+	bytes = whole_pages(bytes + PAD);
+	if (s)
+		p = tuck__map_reserve(c->guard_bytes + bytes);
+	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
+		tuck__unmap(p, c->guard_bytes + bytes);
+		tuck__free(s);
+		return NULL;
+	}
+	s->limit = p + c->guard_bytes;
+	s->base = s->limit + bytes - PAD;
+	s->guard = c->guard_bytes;
+	s->owner = c;
+	s->kind = TUCK__STACK_OWN;
+	return s;
+}
+
+void tuck__stack_free(struct tuck__stack *s)
+{
+	char *start;
+
+	if (!s)
+		return;
+	start = s->limit - s->guard;
+	tuck__unmap(start, (size_t)(s->base + PAD - start));
+	tuck__free(s);
+}
+
+void tuck__stack_find_native(struct tuck__cache *c)
+{
+	struct tuck__stack *s = &c->native;
+	pthread_attr_t attr;
+	void *limit;
+	size_t bytes;
+
+	s->owner = c;
+	s->kind = TUCK__STACK_NATIVE;
+	s->guard = c->guard_bytes;
+	s->limit = NULL;
+	s->base = (char *)UINTPTR_MAX;
+	if (pthread_getattr_np(pthread_self(), &attr) != 0)
+		return;
+	if (pthread_attr_getstack(&attr, &limit, &bytes) == 0) {
+		s->limit = limit;
+		s->base = (char *)limit + bytes;
+	}
+	pthread_attr_destroy(&attr);
+}
