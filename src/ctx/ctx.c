@@ -209,7 +209,7 @@ static void unsettle(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
 	if (tuck__ctx_started(ctx))
 		return;
-	if (ctx->stack->kind == TUCK__STACK_SLOT)
+	if (ctx->flags & TUCK__CTX_PROMISED)
 		tuck__slots_untake(c, ctx);
 	if (ctx->flags & TUCK__CTX_LOW)
 		ctx->base = NULL;
@@ -426,6 +426,7 @@ int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
 	if (tuck__slots_promise(c, running) < 0)
 		return -ENOMEM;
 	init(ctx, NULL, fn, arg);
+	ctx->flags |= TUCK__CTX_PROMISED;
 	return 0;
 }
 

@@ -21,6 +21,7 @@ enum {
 	TUCK__CTX_NEW = 4,	/* has not started */
 	TUCK__CTX_LOW = 8,	/* base is chosen when it starts: as low */
 				/* as what lies on its stack then */
+	TUCK__CTX_PROMISED = 16	/* gets a slot when it starts */
 };
 
 /*

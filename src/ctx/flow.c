@@ -310,14 +310,23 @@ static void run(void *arg)
 	tuck_ctx_leave(self->fn(self->arg), NULL);
 }
 
-static int admit(struct tuck__cache *c, struct tuck__flow *f)
+int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg)
 {
+	struct tuck__cache *c = &here->cache;
 	struct tuck__ctx *running = &here->running->ctx;
+	int r;
 
-	if (!f->stack)
-		return tuck__ctx_admit(c, &f->ctx, running, run, f);
-	return tuck__ctx_admit_on(c, &f->ctx, running, f->stack, f->base, run,
-				  f);
+	if (f->stack)
+		r = tuck__ctx_admit_on(c, &f->ctx, running, f->stack, f->base,
+				       run, f);
+	else
+		r = tuck__ctx_admit(c, &f->ctx, running, run, f);
+	if (r < 0)
+		return r;
+	f->fn = fn;
+	f->arg = arg;
+	f->alive = here;
+	return 0;
 }
 
 int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
@@ -331,12 +340,9 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 	TUCK__REQUIRE(fn, -EINVAL);
 	if (f->alive)
 		return -EBUSY;
-	r = admit(&here->cache, f);
+	r = tuck__flow_admit(f, fn, arg);
 	if (r < 0)
 		return r;
-	f->fn = fn;
-	f->arg = arg;
-	f->alive = here;
 	r = tuck__flow_go(here, f, NULL, ret_value);
 	if (r < 0) {
 		f->alive = NULL;

@@ -17,6 +17,7 @@ struct tuck__flow {
 	tuck_ctx_fn *fn;
 	void *arg;
 	const char *name;
+	uint64_t waits_at;		/* serial number of a point, or 0 */
 };
 
 _Static_assert(sizeof(struct tuck__flow) <= sizeof(struct tuck_ctx),
@@ -28,7 +29,8 @@ struct tuck__thread {
 	struct tuck__flow *running;
 	void *passing;			/* from one context to the next */
 	struct tuck__flow main;
-	bool sigmask;			/* travels, ucontext.h says */
+	bool sigmask;			/* travels: ucontext.h */
+	uint64_t points;		/* kept so far */
 };
 
 static inline struct tuck__flow *tuck__flow(const struct tuck_ctx *ctx)
@@ -50,7 +52,10 @@ int tuck__flow_check(const struct tuck_ctx *ctx);
 /* The same, and it is suspended. */
 int tuck__flow_check_suspended(const struct tuck_ctx *ctx);
 
-/* Suspend the running one and go on with f, which is alive or starts. */
+/* Let f, which is not alive, begin with fn(arg) when it is switched to. */
+int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg);
+
+/* Suspend the running one and go on with f, which is alive. */
 int tuck__flow_go(struct tuck__thread *th, struct tuck__flow *f, void *value,
 		  void **ret_value);
 

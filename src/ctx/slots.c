@@ -238,7 +238,7 @@ static void trim(struct tuck__cache *c, struct tuck__stack *s,
 	struct tuck__ctx *top = s->top;
 	uintptr_t end = (uintptr_t)s->limit + c->slot_bytes;
 
-	if (top && top == running)
+	if (top && (top == running || top->above))
 		return;
 	if (top && s->place) {
 		tuck__ctx_tuck(c, top, top->base);

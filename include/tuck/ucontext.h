@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * getcontext() and its kin, as POSIX.1-2001 had them, over Tuck's contexts,
+ * with one thing more: a base. A context that is made with uc_base and no
+ * stack (uc_stack.ss_sp is NULL) is sliced: it runs on the stack of whoever
+ * called tuck_makecontext(), from uc_base downwards, and its bytes are put
+ * aside when others need the place.
+ *
+ * With TUCK_UCONTEXT_NAMES defined before this header, a program written for
+ * <ucontext.h> compiles against it as it is.
+ *
+ * A struct must stay where it is from tuck_makecontext() on until its
+ * function has returned, or tuck_dropcontext() was called; it may be filled
+ * and made again then, and also while its context waits, which is dropped.
+ * Contexts belong to their thread. See ctx.h about tasklets in the same one.
+ */
+#ifndef TUCK_UCONTEXT_H
+#define TUCK_UCONTEXT_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <tuck/ctx.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Arguments that tuck_makecontext() can pass, each of up to a pointer. */
+#define TUCK_UCONTEXT_ARGS 8
+
+struct tuck_ucontext {
+	struct tuck_ucontext *uc_link;	/* goes on when the function returns */
+	stack_t uc_stack;		/* ss_sp and ss_size are used */
+	void *uc_base;			/* with no stack: where slicing starts */
+	sigset_t uc_sigmask;		/* with tuck_ucontext_sigmask(1) */
+	uint64_t opaque[176];
+};
+
+/*
+ * Keep the calling point in *ucp. tuck_setcontext(ucp) returns here once more,
+ * as often as it is called, as long as the calling function has not returned.
+ * Leaves uc_link, uc_stack and uc_base alone.
+ * Switches: no. Errors: -ENOMEM.
+ */
+int tuck_getcontext(struct tuck_ucontext *ucp)
+	__attribute__((__returns_twice__));
+
+/*
+ * Go on at the point kept in *ucp, or start what tuck_makecontext() made.
+ * Switches: always. Errors: -EINVAL for one that is not there any more,
+ * -EXDEV, -ENOMEM; it does not return otherwise.
+ */
+int tuck_setcontext(const struct tuck_ucontext *ucp);
+
+/*
+ * Change *ucp, filled by tuck_getcontext() and then given a stack or a base
+ * by the caller, so that it runs fn with argc further arguments: integers or
+ * pointers, which are passed whole, or 0 for those not given. When fn
+ * returns, uc_link goes on; with none, the thread ends.
+ * Switches: no. Errors: none: what cannot work, tuck_setcontext() says.
+ */
+void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
+		      ...);
+
+/*
+ * Keep the calling point in *oucp and go on at *ucp.
+ * Switches: always. Errors: as tuck_setcontext(), and then *oucp is the
+ * calling point all the same; 0 when that is gone on with.
+ */
+int tuck_swapcontext(struct tuck_ucontext *oucp,
+		     const struct tuck_ucontext *ucp)
+	__attribute__((__returns_twice__));
+
+/*
+ * Give back what a context holds whose function will not return: its slice,
+ * its place on a stack.
+ * Switches: no. Errors: -EBUSY if it runs, -EXDEV.
+ */
+int tuck_dropcontext(struct tuck_ucontext *ucp);
+
+/*
+ * Whether the signal mask travels with the calling thread's points, as POSIX
+ * wants: a system call at each. Off at first. Returns what it was.
+ * Switches: no. Errors: -ENOMEM.
+ */
+int tuck_ucontext_sigmask(int on);
+
+#ifdef TUCK_UCONTEXT_NAMES
+#define ucontext_t	struct tuck_ucontext
+#define getcontext	tuck_getcontext
+#define setcontext	tuck_setcontext
+#define makecontext	tuck_makecontext
+#define swapcontext	tuck_swapcontext
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
