@@ -30,9 +30,13 @@ for h in tuck.h $(cd include && echo tuck/*.h); do
 	# Twice, for the include guard.
 	printf '#include <%s>\n#include <%s>\nint main(void) { return 0; }\n' \
 		"$h" "$h" >"$tmp/x.c"
+	case $h in
+	tuck/ucontext.h) posix=-D_XOPEN_SOURCE=700 ;;	# stack_t
+	*)		 posix= ;;
+	esac
 	for std in c99 c11; do
 		# shellcheck disable=SC2086
-		try "$h as $std" $cc -std=$std -x c
+		try "$h as $std" $cc -std=$std $posix -x c
 	done
 	if command -v "$cxx" >/dev/null; then
 		try "$h as c++17" "$cxx" -std=c++17 -x c++

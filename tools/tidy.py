@@ -19,7 +19,8 @@ CODE = re.compile(r"(include|src|tests|examples|bench|hook)/.*\.[chS]$")
 PUBLIC = re.compile(r"include/tuck/\w+\.h$")
 # The comment, if any, that precedes a prototype; its name and parameters.
 PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"
-                       r"([^/;{}]*?\b(tuck_\w+)\([^/;{}]*\)[^/;{}]*;)", re.S)
+                       r"((?:(?!\n \*)[^/;{}])*?\b(tuck_\w+)"
+                       r"\((?:(?!\n \*)[^/;{}])*;)", re.S)
 LONGEST = 70
 
 
@@ -100,8 +101,8 @@ def blanks(files):
 def assembly(files):
     """assembly has call frame information and a stack note"""
     for path, text in code(files, ".S"):
-        for word in (".note.GNU-stack", ".cfi_"):
-            if word not in text:
+        for word in (r"\.note\.GNU-stack", r"\.cfi_|\bframe\.inc\b"):
+            if not re.search(word, text):
                 yield f"{path}: no {word}"
 
 

@@ -31,7 +31,7 @@ extern "C" {
 struct tuck_ucontext {
 	struct tuck_ucontext *uc_link;	/* goes on when the function returns */
 	stack_t uc_stack;		/* ss_sp and ss_size are used */
-	void *uc_base;			/* with no stack: where slicing starts */
+	void *uc_base;			/* with no stack: slice from here */
 	sigset_t uc_sigmask;		/* with tuck_ucontext_sigmask(1) */
 	uint64_t opaque[176];
 };
