@@ -11,35 +11,30 @@ static void start(void (*fn)(void *), void *arg)
 	BENCH_CHECK(tuck_go(fn, arg) > 0);
 }
 
-/* A switch of the ctx layer, without a scheduler. */
-static struct {
-	struct tuck__cache cache;
-	struct tuck__ctx main, other;
-} bare;
+/* A switch without a scheduler: what a language's coroutines would call. */
+static struct tuck_ctx *switch_main, switch_other;
 
-static void switch_back(void *arg)
+static struct tuck_ctx *switch_back(void *arg)
 {
 	(void)arg;
 	for (;;)
-		tuck__ctx_switch(&bare.cache, &bare.other, &bare.main, 0);
+		tuck_ctx_switch(switch_main, NULL, NULL);
+	return switch_main;
 }
 
 static void switch_batch(long n)
 {
 	while (n--)
-		tuck__ctx_switch(&bare.cache, &bare.main, &bare.other, 0);
+		tuck_ctx_switch(&switch_other, NULL, NULL);
 }
 
 static double work_switch(long n)
 {
-	struct tuck_config config;
-
 	(void)n;
-	tuck__config_get(&config);
-	tuck__cache_init(&bare.cache, NULL, &config);
-	tuck__ctx_init_native(&bare.cache, &bare.main);
-	BENCH_CHECK(tuck__ctx_admit(&bare.cache, &bare.other, &bare.main,
-				    switch_back, NULL) == 0);
+	switch_main = tuck_ctx_self();
+	BENCH_CHECK(tuck_ctx_init(&switch_other, NULL, NULL) == 0);
+	BENCH_CHECK(tuck_ctx_start(&switch_other, switch_back, NULL, NULL) ==
+		    0);
 	return bench_per_op(switch_batch, 2);
 }
 

@@ -20,7 +20,7 @@ PUBLIC = re.compile(r"include/tuck/\w+\.h$")
 # The comment, if any, that precedes a prototype; its name and parameters.
 PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"
                        r"((?:(?!\n \*)[^/;{}])*?\b(tuck_\w+)"
-                       r"\((?:(?!\n \*)[^/;{}])*;)", re.S)
+                       r"\((?:(?!\n \*)[^/;{}])*\)\s*;)", re.S)
 LONGEST = 70
 
 
