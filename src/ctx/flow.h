@@ -12,6 +12,7 @@ struct tuck__flow {
 	struct tuck__ctx ctx;
 	struct tuck__thread *owner;
 	struct tuck__thread *alive;	/* owner, from start to end */
+	void **ret_value;		/* where it wants what it gets */
 	struct tuck__stack *stack;	/* NULL: a slot */
 	char *base;			/* as it was asked for */
 	tuck_ctx_fn *fn;
@@ -27,7 +28,6 @@ _Static_assert(sizeof(struct tuck__flow) <= sizeof(struct tuck_ctx),
 struct tuck__thread {
 	struct tuck__cache cache;
 	struct tuck__flow *running;
-	void *passing;			/* from one context to the next */
 	struct tuck__flow main;
 	bool sigmask;			/* travels: ucontext.h */
 	uint64_t points;		/* kept so far */
