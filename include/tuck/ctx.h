@@ -200,9 +200,10 @@ int tuck_ctx_set_base(struct tuck_ctx *ctx, void *base);
 /*
  * Make a suspended context call fn(arg) first when it runs again, as if from
  * where it waits: an exception that fn throws, or a forced unwinding, goes on
- * into the frames of the context. When fn returns, so does the switch.
- * Switches: no. Errors: -EBUSY if it is not suspended, -EINVAL if its stack
- * has no room, -EXDEV, -ENOMEM; a failure changes nothing.
+ * into the frames of the context. When fn returns, so does the switch. One
+ * call can wait so.
+ * Switches: no. Errors: -EBUSY if it is not suspended or has a call waiting,
+ * -EINVAL if its stack has no room, -EXDEV; a failure changes nothing.
  */
 int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg);
 

@@ -95,6 +95,50 @@ int tuck_transfer(tuck_id id);
 int tuck_join(tuck_id id, tuck_ns deadline);
 
 /*
+ * Raise TaskletExit in a tasklet, which ends it: its wait is over, it takes
+ * its place at the end of the run queue, and when it runs, its stack is
+ * unwound from where it waited, as pthread_cancel(3) does. What
+ * tuck_defer() registered runs, C++ destructors and the cleanup attributes
+ * of C compiled with -fexceptions, all from the innermost frame outwards. A
+ * catch (...) must rethrow. Cleanups may wait. One that has not started yet
+ * just ends. To kill oneself is tuck_exit(). Tismer's plan of 2002.
+ * Switches: no; for the caller itself always, and it does not return.
+ * Errors: -ESRCH for an ended tasklet, -EALREADY for one that is being
+ * unwound, -EINVAL for a main tasklet, -ENOMEM. For a tasklet of another
+ * proc only the first and the third are told.
+ */
+int tuck_kill(tuck_id id);
+
+/*
+ * Ask a tasklet to end: its wait, and each that it begins until
+ * tuck_uncancel(), returns -ECANCELED at once. Calls that need not wait work
+ * as ever.
+ * Switches: no. Errors: -ESRCH for an ended tasklet.
+ */
+int tuck_cancel(tuck_id id);
+
+/*
+ * Let the calling tasklet wait again. Returns whether it had been cancelled.
+ * Switches: no. Errors: none.
+ */
+int tuck_uncancel(void);
+
+/*
+ * Register a cleanup: fn(arg) runs when the calling tasklet ends, in
+ * whichever way but tuck_drop(), or when tuck_undefer(1) is called. Last in,
+ * first out.
+ * Switches: no. Errors: -EINVAL for a null fn, -ENOMEM.
+ */
+int tuck_defer(void (*fn)(void *), void *arg);
+
+/*
+ * Take the caller's last cleanup back, and run it if run is not 0. A caller
+ * without one is left in peace.
+ * Switches: no; but the cleanup may. Errors: none.
+ */
+void tuck_undefer(int run);
+
+/*
  * Forget a tasklet: it never runs again, nothing on its stack is unwound or
  * freed, its memory comes back. Those who join it are woken.
  * Switches: no.
@@ -104,8 +148,9 @@ int tuck_join(tuck_id id, tuck_ns deadline);
 int tuck_drop(tuck_id id);
 
 /*
- * End the calling tasklet. In a main tasklet: let the others run until the
- * last one has ended, then end the OS thread as pthread_exit(3) does.
+ * End the calling tasklet as tuck_kill() does, at once. In a main tasklet:
+ * let the others run until the last one has ended, then end the OS thread as
+ * pthread_exit(3) does.
  * Others that nothing can wake any more are reported as a deadlock and then
  * forgotten.
  * Switches: always; does not return. Errors: none.

@@ -76,7 +76,7 @@ void tuck__carry_out(struct tuck__carried *kept)
 	}
 }
 
-void tuck__carry_in(const struct tuck__carried *kept)
+void tuck__carry_in(struct tuck__carried *kept)
 {
 	size_t at = 0;
 

@@ -22,7 +22,7 @@ static inline size_t tuck__carry_bytes(void)
 
 /* Keep the thread's bytes, unless kept is NULL, and set the initial ones. */
 void tuck__carry_out(struct tuck__carried *kept);
-void tuck__carry_in(const struct tuck__carried *kept);
+void tuck__carry_in(struct tuck__carried *kept);
 
 /* From now on none can be added. */
 void tuck__carry_freeze(void);

@@ -120,6 +120,28 @@ static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
 	ctx->flags &= (uint8_t)~TUCK__CTX_NEW;
 }
 
+static int do_call(void *arg)
+{
+	struct tuck__ctx *ctx = arg;
+	struct tuck__cache *c = ctx->stack->owner;
+	int value = c->value;
+
+	tuck__fiber_arrived();
+	c->host->called(ctx);
+	tuck__fiber_stay(ctx->stack);
+	return value;
+}
+
+/* Below the frame that ctx waits in. */
+static void lay_call(struct tuck__ctx *ctx)
+{
+	char *sp = ctx->sp, *below = sp - TUCK__ARCH_FIRST;
+
+	tuck__arch_prepare_call(below, sp, sp, do_call, ctx);
+	ctx->sp = below;
+	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
+}
+
 /* Put ctx on top of its stack's chain, whole. */
 static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -133,6 +155,8 @@ static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 		ctx->stack->top = ctx;
 	}
 	ctx->flags &= (uint8_t)~TUCK__CTX_ABSENT;
+	if (tuck__unlikely(ctx->flags & TUCK__CTX_CALL))
+		lay_call(ctx);
 }
 
 /* -- switching -- */
@@ -254,9 +278,12 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 /* Below what to has, or will have, on the stack that runs now. */
 static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
 {
+	char *low;
+
 	if (to->stack != from)
 		return (void *)UINTPTR_MAX;
-	return tuck__ctx_started(to) ? to->sp : to->base - TUCK__ARCH_FIRST;
+	low = tuck__ctx_started(to) ? to->sp : to->base;
+	return low - TUCK__ARCH_FIRST;
 }
 
 /* A signal handler on its alternate stack must not switch (rule S7). */
@@ -294,18 +321,29 @@ static int switch_now(struct tuck__cache *c, struct tuck__ctx *from,
 #endif
 }
 
+struct kept_eh {
+	struct tuck__eh *at, eh;
+};
+
+/* When the switch has returned, or an exception passes it. */
+static void put_eh_back(struct kept_eh *kept)
+{
+	unsigned int now = kept->at->uncaught;
+
+	*kept->at = kept->eh;
+	kept->at->uncaught += now;
+}
+
 /* C++ keeps what is being caught per thread: it travels in this frame. */
 static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
 					      struct tuck__ctx *from,
 					      struct tuck__ctx *to, int value)
 {
-	struct tuck__eh eh = *c->eh;
-	int r;
+	struct kept_eh kept
+		__attribute__((__cleanup__(put_eh_back))) = { c->eh, *c->eh };
 
 	*c->eh = c->no_cxx;
-	r = switch_now(c, from, to, value);
-	*c->eh = eh;
-	return r;
+	return switch_now(c, from, to, value);
 }
 
 static inline int switch_with_cxx(struct tuck__cache *c, struct tuck__ctx *from,
@@ -321,13 +359,10 @@ static tuck__noinline int switch_with_slots(struct tuck__cache *c,
 					    struct tuck__ctx *from,
 					    struct tuck__ctx *to, int value)
 {
-	struct tuck__carried kept;
-	int r;
+	struct tuck__carried kept __attribute__((__cleanup__(tuck__carry_in)));
 
 	tuck__carry_out(&kept);
-	r = switch_with_cxx(c, from, to, value);
-	tuck__carry_in(&kept);
-	return r;
+	return switch_with_cxx(c, from, to, value);
 }
 
 int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,

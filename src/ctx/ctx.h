@@ -21,7 +21,9 @@ enum {
 	TUCK__CTX_NEW = 4,	/* has not started */
 	TUCK__CTX_LOW = 8,	/* base is chosen when it starts: as low */
 				/* as what lies on its stack then */
-	TUCK__CTX_PROMISED = 16	/* gets a slot when it starts */
+	TUCK__CTX_PROMISED = 16, /* gets a slot when it starts */
+	TUCK__CTX_CALL = 32	/* calls host->called first when it runs; */
+				/* ABSENT too, so that switches see it */
 };
 
 /*
@@ -83,12 +85,15 @@ struct tuck__cache;
  * - stay: from could not be tucked away for want of memory, so it runs on
  *   instead of to; returns what its switch returns.
  * - ended: the running context's fn has returned; it must leave.
+ * - called: runs as if called from where ctx waits, on its stack; when it
+ *   returns, ctx goes on. It may unwind ctx instead, or throw.
  * - running: the context that runs, and who that is, for a message; called
  *   from a signal handler.
  */
 struct tuck__host {
 	int (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
 	void (*ended)(void);
+	void (*called)(struct tuck__ctx *ctx);
 	const struct tuck__ctx *(*running)(const struct tuck__cache *c,
 					   char *ret_who, size_t n);
 };
@@ -188,6 +193,15 @@ void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n);
 static inline void tuck__ctx_unhole(struct tuck__ctx *ctx)
 {
 	ctx->hole_from = ctx->hole_to = 0;
+}
+
+/*
+ * Have a suspended context call host->called() before it goes on. Nothing is
+ * allocated: the call is laid on its stack when it is resident.
+ */
+static inline void tuck__ctx_call(struct tuck__ctx *ctx)
+{
+	ctx->flags |= TUCK__CTX_CALL | TUCK__CTX_ABSENT;
 }
 
 static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)

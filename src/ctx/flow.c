@@ -59,7 +59,14 @@ static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
 	return &f->ctx;
 }
 
-static const struct tuck__host host = { stay, ended, running };
+static void called(struct tuck__ctx *ctx)
+{
+	const struct tuck__flow *f = flow_of(ctx);
+
+	f->call(f->call_arg);
+}
+
+static const struct tuck__host host = { stay, ended, called, running };
 
 /* -- threads -- */
 

@@ -18,6 +18,8 @@ struct tuck__flow {
 	tuck_ctx_fn *fn;
 	void *arg;
 	const char *name;
+	void (*call)(void *);		/* made before it goes on, */
+	void *call_arg;			/* if its context is flagged so */
 	uint64_t waits_at;		/* serial number of a point, or 0 */
 };
 

@@ -97,49 +97,21 @@ int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp)
 	return tuck__ctx_set_sp(&f->owner->cache, &f->ctx, sp);
 }
 
-/* A call that was laid on a suspended context's stack. */
-struct call {
-	void (*fn)(void *);
-	void *arg;
-	struct tuck__flow *self;
-	char *unused;		/* keeps frames aligned */
-};
-
-_Static_assert(sizeof(struct call) % TUCK__ARCH_ALIGN == 0, "frames lie below");
-
-static int do_call(void *arg)
-{
-	const struct call call = *(const struct call *)arg;
-
-	tuck__fiber_arrived();
-	call.fn(call.arg);
-	tuck__fiber_stay(call.self->ctx.stack);
-	return 0;
-}
-
 int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg)
 {
 	struct tuck__flow *f = tuck__flow(ctx);
-	struct call call = { fn, arg, f, NULL };
-	char bytes[TUCK__ARCH_FIRST], old[TUCK__ARCH_FRAME];
-	char *sp, *record, *below;
 	int r = tuck__flow_check_suspended(ctx);
 
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE(fn, -EINVAL);
-	sp = f->ctx.sp;
-	record = sp - sizeof(call);
-	below = record - sizeof(bytes);
-	if ((uintptr_t)below < (uintptr_t)f->ctx.stack->limit + ROOM_MIN)
+	if (f->ctx.flags & TUCK__CTX_CALL)
+		return -EBUSY;
+	if ((uintptr_t)f->ctx.sp < (uintptr_t)f->ctx.stack->limit + ROOM_MIN)
 		return -EINVAL;
-	r = tuck__ctx_set_sp(&f->owner->cache, &f->ctx, below);
-	if (r < 0)
-		return r;
-	tuck__ctx_read(&f->ctx, old, sp, sizeof(old));
-	tuck__arch_prepare_call(bytes, old, sp, do_call, record);
-	tuck__ctx_write(&f->ctx, record, &call, sizeof(call));
-	tuck__ctx_write(&f->ctx, below, bytes, sizeof(bytes));
+	f->call = fn;
+	f->call_arg = arg;
+	tuck__ctx_call(&f->ctx);
 	return 0;
 }
 
@@ -179,17 +151,23 @@ static void trace_and_return(void *arg)
 			0);
 }
 
-/* Have t filled in on the stack of t->self. */
+/* Have t filled in on the stack of t->self, before any call that waits. */
 static int trace_suspended(struct trace *t)
 {
-	struct tuck__flow *f = t->self;
-	int r = tuck_ctx_inject(tuck__public(f), trace_and_return, t);
+	struct tuck__flow *f = t->self, was = *f;
+	bool calls = f->ctx.flags & TUCK__CTX_CALL;
+	int r;
 
-	if (r < 0)
-		return r;
-	r = tuck_ctx_switch(tuck__public(f), NULL, NULL);
-	if (r < 0)
-		tuck__ctx_set_sp(&f->owner->cache, &f->ctx, t->sp);
+	f->call = trace_and_return;
+	f->call_arg = t;
+	tuck__ctx_call(&f->ctx);
+	r = tuck__flow_go(f->owner, f, NULL, NULL);
+	f->call = was.call;
+	f->call_arg = was.call_arg;
+	if (calls)
+		tuck__ctx_call(&f->ctx);
+	else
+		f->ctx.flags &= (uint8_t)~TUCK__CTX_CALL;
 	return r;
 }
 

@@ -97,6 +97,7 @@ static int make_slot(struct tuck__cache *c)
 	s->guard = c->guard_bytes;
 	s->reach = s->base;
 	s->kind = TUCK__STACK_SLOT;
+	s->owner = c;
 	c->slots_made++;
 	vacate(c, s);
 	return 0;

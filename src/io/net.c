@@ -217,14 +217,31 @@ static tuck__noinline int start_connect(const char *text, tuck_ns deadline,
 	return -EINPROGRESS;
 }
 
+/* The caller failed, or was killed, before it could give fd away. */
+static void close_pending(const int *fd)
+{
+	if (*fd >= 0)
+		tuck_fd_close(*fd);
+}
+
+static int connected(int pending, tuck_ns deadline)
+{
+	int fd __attribute__((__cleanup__(close_pending))) = pending;
+	int r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
+
+	if (r > 0)
+		r = outcome(fd);
+	if (r < 0)
+		return r;
+	fd = -1;
+	return pending;
+}
+
 int tuck_tcp_connect(const char *addr, tuck_ns deadline)
 {
 	int fd, r = start_connect(addr, deadline, &fd);
 
-	if (r != -EINPROGRESS)
-		return (int)tuck__breathe(r);
-	r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
-	if (r > 0)
-		r = outcome(fd);
-	return (int)tuck__breathe(r < 0 ? close_with(fd, r) : fd);
+	if (r == -EINPROGRESS)
+		r = connected(fd, deadline);
+	return (int)tuck__breathe(r);
 }

@@ -150,6 +150,10 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__unblock(s, t);
 	if ((word & TUCK__ID_POKE) && t->w.why == TUCK__WHY_PROC)
 		tuck__wake(s, t, 0);
+	if (word & TUCK__ID_CANCEL)
+		tuck__cancel(s, t);
+	if (word & TUCK__ID_KILL)
+		tuck__kill(s, t);
 }
 
 void tuck__inbox_drain(struct tuck__sched *s)

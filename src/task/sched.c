@@ -280,7 +280,17 @@ static tuck__cold int park_slow(struct tuck__sched *s)
 {
 	struct tuck__tasklet *self = s->current, *next = find_next(s);
 
-	return next == self ? self->result : switch_to(s, self, next);
+	if (next != self)
+		return switch_to(s, self, next);
+	if (tuck__unlikely(self->ctx.flags & TUCK__CTX_CALL))
+		tuck__called(&self->ctx);
+	return self->result;
+}
+
+int tuck__wait_refused(struct tuck__sched *s)
+{
+	tuck__unwait(s, s->current);
+	return -ECANCELED;
 }
 
 int tuck__park(struct tuck__sched *s)
@@ -365,7 +375,8 @@ static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
 	return &s->current->ctx;
 }
 
-static const struct tuck__host host = { stay, tuck__task_after, running };
+static const struct tuck__host host = { stay, tuck__task_after, tuck__called,
+					running };
 
 /* -- waiting -- */
 

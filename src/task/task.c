@@ -22,17 +22,30 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	if (!extra)
 		return NULL;
 	extra->name[0] = 0;
+	extra->defers = NULL;
 	extra->slice_class = cls;
 	tuck__link_init(&extra->joiners);
 	t->extra = extra;
 	return extra;
 }
 
+static void free_defers(struct tuck__sched *s, struct tuck__extra *extra)
+{
+	struct tuck__defer *d;
+
+	while ((d = extra->defers) != NULL) {
+		extra->defers = d->next;
+		tuck__slice_put(&s->cache.slices, d, d->slice_class);
+	}
+}
+
 static void free_extra(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	if (tuck__unlikely(t->extra != NULL))
+	if (tuck__unlikely(t->extra != NULL)) {
+		free_defers(s, t->extra);
 		tuck__slice_put(&s->cache.slices, t->extra,
 				t->extra->slice_class);
+	}
 	t->extra = NULL;
 }
 
@@ -119,7 +132,7 @@ tuck_id tuck_self(void)
 /* -- end -- */
 
 /* The name dies first: nobody can post to t from here on. */
-static tuck_id kill_id(struct tuck__sched *s, struct tuck__tasklet *t)
+static tuck_id end_id(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	tuck_id id = tuck__id(t);
 	int64_t word = id;
@@ -161,8 +174,11 @@ void tuck__task_after(void)
 	struct tuck__tasklet *self = s->current, *next;
 	struct tuck__stack *stack = self->ctx.stack;
 	char *base = self->ctx.base;
-	tuck_id id = kill_id(s, self);
+	tuck_id id;
 
+	if (tuck__unlikely(self->extra && self->extra->defers))
+		tuck__run_defers(s);
+	id = end_id(s, self);
 	announce_end(s, self);
 	self->w.why = TUCK__WHY_ENDING;
 	next = tuck__next(s);
@@ -177,15 +193,15 @@ void tuck_exit(void)
 	struct tuck__sched *s = tuck__sched();
 
 	if (s && s->current != s->main)
-		tuck__task_after();
+		tuck__raise(s);
 	if (s)
 		tuck__sched_run_out(s);
 	pthread_exit(NULL);
 }
 
-static void drop(struct tuck__sched *s, struct tuck__tasklet *t)
+void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	tuck_id id = kill_id(s, t);
+	tuck_id id = end_id(s, t);
 	struct tuck__select *select = NULL;
 
 	if (t->w.why == TUCK__WHY_SELECT)
@@ -211,7 +227,7 @@ int tuck_drop(tuck_id id)
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE(t != s->current && t != s->main, -EINVAL);
-	drop(s, t);
+	tuck__drop(s, t);
 	return 0;
 }
 
@@ -225,7 +241,7 @@ void tuck__task_drop_all(struct tuck__sched *s)
 		struct tuck__tasklet *t = tuck__table_at(s, i);
 
 		if (atomic_load(&t->id) && t != s->main)
-			drop(s, t);
+			tuck__drop(s, t);
 	}
-	give_back(s, s->main, kill_id(s, s->main));
+	give_back(s, s->main, end_id(s, s->main));
 }

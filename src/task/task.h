@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <tuck/task.h>
+#include <unwind.h>
 
 #include "base/heap.h"
 #include "base/list.h"
@@ -37,7 +38,9 @@ enum tuck__why {
 
 enum {
 	TUCK__PERMIT = 1,		/* an unblock that came early */
-	TUCK__EITHER = 2		/* waits for input or output */
+	TUCK__EITHER = 2,		/* waits for input or output */
+	TUCK__CANCELED = 4,		/* must not wait */
+	TUCK__KILLED = 8		/* is unwound, or will be */
 };
 
 /* A place in a queue: a tasklet's own, or one case of its select. */
@@ -67,8 +70,19 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct tuck__tasklet) == 128,
 #endif
 
 struct tuck__extra {
+	struct _Unwind_Exception exit;	/* a TaskletExit on its way */
 	char name[32];
 	struct tuck__link joiners;
+	struct tuck__defer *defers;	/* the last one first */
+	uint32_t slice_class;
+};
+
+/* A cleanup, registered by a frame whose stack pointer was sp. */
+struct tuck__defer {
+	struct tuck__defer *next;
+	void (*fn)(void *);
+	void *arg;
+	char *sp;
 	uint32_t slice_class;
 };
 
@@ -106,6 +120,7 @@ struct tuck__table {
 };
 
 struct tuck__sched {
+	struct _Unwind_Exception exit;	/* for one without an extra block */
 	struct tuck__tasklet *current;
 	struct tuck__link ready;
 	int until_look;			/* switches, then look around */
@@ -186,6 +201,9 @@ int tuck__park(struct tuck__sched *s);
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
 
+/* The caller was cancelled: undo its wait. */
+int tuck__wait_refused(struct tuck__sched *s);
+
 /* The timed part of tuck__wait(). */
 int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
 		     tuck_ns deadline);
@@ -203,6 +221,8 @@ static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
 	self->w.why = (uint8_t)why;
 	self->what = what;
 	self->ctx.note = s->now_ms;
+	if (tuck__unlikely(self->w.bits & TUCK__CANCELED))
+		return tuck__wait_refused(s);
 	if (deadline != TUCK_FOREVER)
 		return tuck__wait_until(s, self, deadline);
 	return tuck__park(s);
@@ -244,10 +264,12 @@ static inline struct tuck__tasklet *tuck__tasklet_of(struct tuck__link *l)
 /* -- table.c: names for tasklets -- */
 
 /* id: generation, place in the table, proc; two flags of posts on top. */
-#define TUCK__ID_PROC_SHIFT	53
+#define TUCK__ID_PROC_SHIFT	51
 #define TUCK__ID_UNBLOCK	(INT64_MIN)
 #define TUCK__ID_POKE		((int64_t)1 << 62)
-#define TUCK__ID_MASK		(~(TUCK__ID_UNBLOCK | TUCK__ID_POKE))
+#define TUCK__ID_KILL		((int64_t)1 << 61)
+#define TUCK__ID_CANCEL		((int64_t)1 << 60)
+#define TUCK__ID_MASK		(((int64_t)1 << 60) - 1)
 
 struct tuck__tasklet *tuck__table_new(struct tuck__sched *s);
 void tuck__table_free(struct tuck__sched *s, struct tuck__tasklet *t,
@@ -293,9 +315,27 @@ void tuck__inbox_drain(struct tuck__sched *s);
 bool tuck__stuck(struct tuck__sched *s);
 void tuck__unstuck(struct tuck__sched *s);
 
+/* -- kill.c -- */
+
+/* What the host hook runs on the stack of one that was killed. */
+void tuck__called(struct tuck__ctx *ctx);
+
+/* The running tasklet ends: its cleanups, unwinding, and no return. */
+tuck__noreturn void tuck__raise(struct tuck__sched *s);
+
+/* Raise TaskletExit in one that does not run; or just end it, if new. */
+int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t);
+void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/* Run what the running tasklet deferred. */
+void tuck__run_defers(struct tuck__sched *s);
+
 /* -- task.c -- */
 
-void tuck__task_after(void);
+/* End a tasklet that does not run, without unwinding. */
+void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t);
+
+tuck__noreturn void tuck__task_after(void);
 void tuck__unblock(struct tuck__sched *s, struct tuck__tasklet *t);
 struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t);
 

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a tasklet ends before its function returns: kill, cancel, cleanups.
+ *
+ * TaskletExit is a forced unwinding (Itanium C++ ABI, level I, as glibc's
+ * thread cancellation uses it), raised by a call that the ctx layer lays on
+ * the target's stack below the frame that waits. So library calls leave no
+ * trace of it on the way of those who are not killed.
+ *
+ * Invariants:
+ * 1. KILLED is set once; from then on the tasklet is on its way out, and
+ *    cannot be killed again. It may wait in its cleanups.
+ * 2. A cleanup is taken off its list before it runs, so it runs once,
+ *    whatever happens in it.
+ *
+ * Why not otherwise: to let waits return an error and hope that each caller
+ * passes it on is what cancel does, and needs every caller's help. longjmp()
+ * to the entry runs no cleanup of any frame.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "task/task.h"
+
+/* -- cleanups -- */
+
+int tuck_defer(void (*fn)(void *), void *arg)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__extra *extra;
+	struct tuck__defer *d;
+	uint32_t cls;
+
+	TUCK__REQUIRE(fn, -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	extra = tuck__extra(s, s->current);
+	d = extra ? tuck__slice_get(&s->cache.slices, sizeof(*d), &cls) : NULL;
+	if (!d)
+		return -ENOMEM;
+	*d = (struct tuck__defer){ extra->defers, fn, arg,
+				   __builtin_dwarf_cfa(), cls };
+	extra->defers = d;
+	return 0;
+}
+
+/* The caller's last cleanup, off its list; false if there is none. */
+static bool pop(struct tuck__sched *s, const char *above,
+		struct tuck__defer *ret_defer)
+{
+	struct tuck__extra *extra = s->current->extra;
+	struct tuck__defer *d = extra ? extra->defers : NULL;
+
+	if (!d || d->sp >= above)
+		return false;
+	*ret_defer = *d;
+	extra->defers = d->next;
+	tuck__slice_put(&s->cache.slices, d, d->slice_class);
+	return true;
+}
+
+#define ALL ((const char *)UINTPTR_MAX)
+
+void tuck_undefer(int run)
+{
+	struct tuck__sched *s = tuck__tls;
+	struct tuck__defer d;
+
+	if (s && pop(s, ALL, &d) && run)
+		d.fn(d.arg);
+}
+
+/* Those that frames below this address registered. */
+static void run_below(struct tuck__sched *s, const char *above)
+{
+	struct tuck__defer d;
+
+	while (pop(s, above, &d))
+		d.fn(d.arg);
+}
+
+void tuck__run_defers(struct tuck__sched *s)
+{
+	run_below(s, ALL);
+}
+
+/* -- unwinding -- */
+
+static void swallowed(_Unwind_Reason_Code reason, struct _Unwind_Exception *e)
+{
+	(void)reason, (void)e;
+	tuck__fatal("a catch (...) kept TaskletExit: it must rethrow");
+}
+
+/* Called for each frame, before what is to be cleaned up in it. */
+static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
+				    _Unwind_Exception_Class cls,
+				    struct _Unwind_Exception *e,
+				    struct _Unwind_Context *frame, void *arg)
+{
+	struct tuck__sched *s = arg;
+
+	(void)version, (void)cls, (void)e;
+	if (actions & _UA_END_OF_STACK)
+		tuck__task_after();
+	run_below(s, (const char *)_Unwind_GetCFA(frame));
+	return _URC_NO_REASON;
+}
+
+void tuck__raise(struct tuck__sched *s)
+{
+	struct tuck__tasklet *t = s->current;
+	struct tuck__extra *extra = tuck__extra(s, t);
+	struct _Unwind_Exception *e = extra ? &extra->exit : &s->exit;
+
+	t->w.bits |= TUCK__KILLED;
+	t->w.bits &= (uint8_t)~TUCK__CANCELED;
+	tuck__ctx_unhole(&t->ctx);
+	memset(e, 0, sizeof(*e));
+	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));
+	e->exception_cleanup = swallowed;
+	_Unwind_ForcedUnwind(e, at_frame, s);
+	tuck__task_after();	/* it could not: there are no unwind tables */
+}
+
+void tuck__called(struct tuck__ctx *ctx)
+{
+	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
+	tuck__raise(tuck__tls);
+}
+
+/* -- kill -- */
+
+/* What a wait holds that its frames will not give back. */
+static void forget_wait(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__select *select = NULL;
+
+	if (t->w.why == TUCK__WHY_SELECT)
+		select = t->what;
+	tuck__wake(s, t, -ECANCELED);
+	if (select)
+		tuck__slice_put(&s->cache.slices, select, select->slice_class);
+}
+
+int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (t == s->main)
+		return -EINVAL;
+	if (t->w.bits & TUCK__KILLED)
+		return -EALREADY;
+	if (!tuck__ctx_started(&t->ctx)) {
+		tuck__drop(s, t);
+		return 0;
+	}
+	t->w.bits |= TUCK__KILLED;
+	if (t->w.why != TUCK__WHY_NONE)
+		forget_wait(s, t);
+	tuck__ctx_call(&t->ctx);
+	return 0;
+}
+
+static bool is_main(const struct tuck__sched *s, tuck_id id)
+{
+	return id == s->main_id;
+}
+
+int tuck_kill(tuck_id id)
+{
+	struct tuck__sched *s = tuck__tls, *home;
+	struct tuck__tasklet *t = tuck__find(id, &home);
+
+	if (!t)
+		return -ESRCH;
+	TUCK__REQUIRE(!is_main(home, id), -EINVAL);
+	if (home != s)
+		return tuck__post(id, TUCK__ID_KILL);
+	if (t == s->current)
+		tuck__raise(s);
+	return tuck__kill(s, t);
+}
+
+/* -- cancel -- */
+
+void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (t->w.bits & TUCK__KILLED)
+		return;
+	t->w.bits |= TUCK__CANCELED;
+	if (t->w.why > TUCK__WHY_PAUSED)
+		tuck__wake(s, t, -ECANCELED);
+}
+
+int tuck_cancel(tuck_id id)
+{
+	struct tuck__sched *s = tuck__tls, *home;
+	struct tuck__tasklet *t = tuck__find(id, &home);
+
+	if (!t)
+		return -ESRCH;
+	if (home != s)
+		return tuck__post(id, TUCK__ID_CANCEL);
+	tuck__cancel(s, t);
+	return 0;
+}
+
+int tuck_uncancel(void)
+{
+	struct tuck__sched *s = tuck__tls;
+	bool was;
+
+	if (!s)
+		return 0;
+	was = s->current->w.bits & TUCK__CANCELED;
+	s->current->w.bits &= (uint8_t)~TUCK__CANCELED;
+	return was;
+}
