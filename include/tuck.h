@@ -28,6 +28,7 @@
 #include <tuck/base.h>
 #include <tuck/ctx.h>
 #include <tuck/task.h>
+#include <tuck/group.h>
 #include <tuck/chan.h>
 #include <tuck/io.h>
 #include <tuck/net.h>

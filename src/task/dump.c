@@ -20,6 +20,7 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_WRITE] = "room for output",
 	[TUCK__WHY_FD_ROOM] = "a free descriptor",
 	[TUCK__WHY_PROC] = "the end of a proc",
+	[TUCK__WHY_GROUP] = "the end of a group",
 	[TUCK__WHY_END] = "the end of all others",
 };
 
@@ -31,6 +32,7 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	case TUCK__WHY_SEND:
 	case TUCK__WHY_RECV:
 		return snprintf(text, n, " on channel %p", t->what);
+	case TUCK__WHY_GROUP: return snprintf(text, n, " %p", t->what);
 	case TUCK__WHY_SELECT:
 		return snprintf(text, n, " (%u)",
 				((struct tuck__select *)t->what)->n);

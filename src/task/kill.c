@@ -113,7 +113,8 @@ void tuck__raise(struct tuck__sched *s)
 	struct _Unwind_Exception *e = extra ? &extra->exit : &s->exit;
 
 	t->w.bits |= TUCK__KILLED;
-	t->w.bits &= (uint8_t)~TUCK__CANCELED;
+	/* Cleanups may wait. */
+	t->w.bits &= (uint8_t)~(TUCK__CANCELED | TUCK__SCOPED);
 	tuck__ctx_unhole(&t->ctx);
 	memset(e, 0, sizeof(*e));
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));

@@ -98,6 +98,15 @@ void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
 
 /* -- who runs next -- */
 
+/* What a wait that its deadline ends returns. */
+static int expiry(const struct tuck__waiter *w)
+{
+	if (tuck__unlikely((w->bits & (TUCK__SCOPED | TUCK__OUTER)) ==
+			   (TUCK__SCOPED | TUCK__OUTER)))
+		return -ETIME;
+	return w->why == TUCK__WHY_SLEEP ? 0 : -ETIMEDOUT;
+}
+
 static void fire_timers(struct tuck__sched *s)
 {
 	tuck_ns now = tuck_now();
@@ -108,8 +117,7 @@ static void fire_timers(struct tuck__sched *s)
 			tuck__heap_first(&s->timers), struct tuck__waiter,
 			timer);
 
-		tuck__wake(s, tuck__tasklet_of(&w->link),
-			   w->why == TUCK__WHY_SLEEP ? 0 : -ETIMEDOUT);
+		tuck__wake(s, tuck__tasklet_of(&w->link), expiry(w));
 	}
 }
 
@@ -287,10 +295,24 @@ static tuck__cold int park_slow(struct tuck__sched *s)
 	return self->result;
 }
 
-int tuck__wait_refused(struct tuck__sched *s)
+int tuck__wait_in_scope(struct tuck__sched *s, struct tuck__tasklet *self,
+			tuck_ns deadline)
 {
-	tuck__unwait(s, s->current);
-	return -ECANCELED;
+	tuck_ns outer;
+
+	if (self->w.bits & TUCK__CANCELED) {
+		tuck__unwait(s, self);
+		return -ECANCELED;
+	}
+	self->w.bits &= (uint8_t)~TUCK__OUTER;
+	outer = tuck__group_deadline(self);
+	if (outer < deadline) {
+		self->w.bits |= TUCK__OUTER;
+		deadline = outer;
+	}
+	if (deadline != TUCK_FOREVER)
+		return tuck__wait_until(s, self, deadline);
+	return tuck__park(s);
 }
 
 int tuck__park(struct tuck__sched *s)

@@ -22,7 +22,9 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	if (!extra)
 		return NULL;
 	extra->name[0] = 0;
+	extra->self = t;
 	extra->defers = NULL;
+	extra->group = NULL;
 	extra->slice_class = cls;
 	tuck__link_init(&extra->joiners);
 	t->extra = extra;
@@ -116,6 +118,20 @@ tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
 	return tuck__id(t);
 }
 
+struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *))
+{
+	struct tuck__tasklet *t = tuck__table_new(s);
+
+	if (!t)
+		return NULL;
+	if (admit(s, t, NULL, fn, t) < 0) {
+		forget_place(s, t);
+		return NULL;
+	}
+	enlist(s, t, NULL);
+	return t;
+}
+
 tuck_id tuck_go(void (*fn)(void *), void *arg)
 {
 	return tuck_go_with(NULL, fn, arg);
@@ -151,6 +167,8 @@ static void announce_end(struct tuck__sched *s, struct tuck__tasklet *t)
 	struct tuck__link *joiners;
 
 	if (tuck__unlikely(t->extra != NULL)) {
+		if (t->extra->group)
+			tuck__group_leave(t->extra);
 		joiners = &t->extra->joiners;
 		while (!tuck__list_empty(joiners))
 			tuck__wake(s, tuck__tasklet_of(joiners->next), 0);
@@ -192,6 +210,8 @@ void tuck_exit(void)
 {
 	struct tuck__sched *s = tuck__sched();
 
+	if (s && s->current->extra)
+		s->current->extra->result = 0;
 	if (s && s->current != s->main)
 		tuck__raise(s);
 	if (s)

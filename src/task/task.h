@@ -28,6 +28,7 @@ enum tuck__why {
 	TUCK__WHY_RECV,
 	TUCK__WHY_FD_ROOM,
 	TUCK__WHY_PROC,
+	TUCK__WHY_GROUP,
 	TUCK__WHY_END,
 	/* From here on there is more to undo than a link. */
 	TUCK__WHY_SELECT,
@@ -40,7 +41,9 @@ enum {
 	TUCK__PERMIT = 1,		/* an unblock that came early */
 	TUCK__EITHER = 2,		/* waits for input or output */
 	TUCK__CANCELED = 4,		/* must not wait */
-	TUCK__KILLED = 8		/* is unwound, or will be */
+	TUCK__KILLED = 8,		/* is unwound, or will be */
+	TUCK__SCOPED = 16,		/* its group has a deadline, */
+	TUCK__OUTER = 32		/* which ends this wait */
 };
 
 /* A place in a queue: a tasklet's own, or one case of its select. */
@@ -72,7 +75,13 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct tuck__tasklet) == 128,
 struct tuck__extra {
 	struct _Unwind_Exception exit;	/* a TaskletExit on its way */
 	char name[32];
+	struct tuck__tasklet *self;
 	struct tuck__link joiners;
+	struct tuck_group *group;	/* NULL: in none */
+	struct tuck__link member;	/* of it */
+	int (*fn)(void *);		/* what a member runs, */
+	void *arg;
+	int result;			/* and how that ended */
 	struct tuck__defer *defers;	/* the last one first */
 	uint32_t slice_class;
 };
@@ -201,8 +210,9 @@ int tuck__park(struct tuck__sched *s);
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
 
-/* The caller was cancelled: undo its wait. */
-int tuck__wait_refused(struct tuck__sched *s);
+/* The wait of one that was cancelled, or whose group has a deadline. */
+int tuck__wait_in_scope(struct tuck__sched *s, struct tuck__tasklet *self,
+			tuck_ns deadline);
 
 /* The timed part of tuck__wait(). */
 int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
@@ -221,8 +231,8 @@ static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
 	self->w.why = (uint8_t)why;
 	self->what = what;
 	self->ctx.note = s->now_ms;
-	if (tuck__unlikely(self->w.bits & TUCK__CANCELED))
-		return tuck__wait_refused(s);
+	if (tuck__unlikely(self->w.bits & (TUCK__CANCELED | TUCK__SCOPED)))
+		return tuck__wait_in_scope(s, self, deadline);
 	if (deadline != TUCK_FOREVER)
 		return tuck__wait_until(s, self, deadline);
 	return tuck__park(s);
@@ -330,7 +340,17 @@ void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t);
 /* Run what the running tasklet deferred. */
 void tuck__run_defers(struct tuck__sched *s);
 
+/* -- group.c -- */
+
+tuck_ns tuck__group_deadline(const struct tuck__tasklet *t);
+
+/* A member has ended. */
+void tuck__group_leave(struct tuck__extra *extra);
+
 /* -- task.c -- */
+
+/* A tasklet that will run fn(itself); NULL without memory. */
+struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *));
 
 /* End a tasklet that does not run, without unwinding. */
 void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t);

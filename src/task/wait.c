@@ -82,6 +82,7 @@ int tuck_transfer(tuck_id id)
 	self = s->current;
 	TUCK__REQUIRE(t != self && (t->w.why == TUCK__WHY_NONE || blocked(t)),
 		      -EINVAL);
+	TUCK__REQUIRE(!(self->w.bits & TUCK__CANCELED), -ECANCELED);
 	if (take_permit(s)) {
 		if (blocked(t))
 			tuck__wake(s, t, 0);

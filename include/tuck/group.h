@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Groups of tasklets that belong together: started into one scope, waited
+ * for, cancelled and killed as one, bounded by one deadline. A tasklet does
+ * not outlive its group. After Sústrik's "structured concurrency" (libdill)
+ * and the nurseries of Smith's trio.
+ */
+#ifndef TUCK_GROUP_H
+#define TUCK_GROUP_H
+
+#include <tuck/task.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct tuck_group;
+
+/*
+ * Make a group. Past the deadline, each wait of its tasklets returns -ETIME;
+ * one that is past the wait's own deadline returns -ETIMEDOUT as ever, so
+ * an expiry tells whose it was. A group made by a member of another one has
+ * the earlier of the two deadlines.
+ * Switches: no. Errors: -EINVAL for a negative deadline, -ENOMEM;
+ * *ret_group is untouched then.
+ */
+int tuck_group_new(struct tuck_group **ret_group, tuck_ns deadline);
+
+/*
+ * Make a tasklet in the group, which runs fn(arg). A negative value that fn
+ * returns is an error of the group; the first one is kept.
+ * Switches: no. Errors: -EINVAL, -ENOMEM, -ECANCELED when the group was
+ * cancelled or killed, -EXDEV on another proc than the one that made it.
+ */
+tuck_id tuck_group_go(struct tuck_group *group, int (*fn)(void *), void *arg);
+
+enum tuck_group_wait {
+	TUCK_GROUP_ALL,		/* until all tasklets have ended */
+	TUCK_GROUP_ERROR	/* or until one has ended with an error */
+};
+
+/*
+ * Wait for the tasklets of the group. Returns the group's first error, or 0;
+ * a tasklet that was killed or cancelled alone counts as -ECANCELED.
+ * Switches: may. Errors: those, and -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT,
+ * -EINVAL, -EXDEV, -EDEADLK for a member of the group.
+ */
+int tuck_group_wait(struct tuck_group *group, enum tuck_group_wait until,
+		    tuck_ns deadline);
+
+/*
+ * tuck_cancel(), or tuck_kill(), each tasklet of the group; no others can be
+ * started. A member that kills its group does not return.
+ * Switches: no. Errors: -EINVAL, -EXDEV; of tuck_kill() -ENOMEM.
+ */
+int tuck_group_cancel(struct tuck_group *group);
+int tuck_group_kill(struct tuck_group *group);
+
+/*
+ * How many tasklets of the group have not ended.
+ * Switches: no. Errors: -EINVAL, -EXDEV.
+ */
+int tuck_group_count(const struct tuck_group *group);
+
+/*
+ * Kill the tasklets of the group, wait until all have ended, whatever the
+ * caller's own state is, and give the group back; NULL is ignored. Returns
+ * its first error, or 0. Fit for tuck_defer().
+ * Switches: may. Errors: those, and -EXDEV, -EDEADLK for a member: the group
+ * is still there then.
+ */
+int tuck_group_free(struct tuck_group *group);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
