@@ -150,7 +150,7 @@ def read_all():
     files = {}
     for top, dirs, names in os.walk(ROOT):
         dirs[:] = [d for d in dirs if d not in (".git", "build", "__pycache__")]
-        for name in names:
+        for name in (n for n in names if n != ".git"):
             path = os.path.join(top, name)
             try:
                 with open(path, encoding="utf-8") as f:
