@@ -49,11 +49,16 @@ int tuck_group_wait(struct tuck_group *group, enum tuck_group_wait until,
 		    tuck_ns deadline);
 
 /*
- * tuck_cancel(), or tuck_kill(), each tasklet of the group; no others can be
- * started. A member that kills its group does not return.
- * Switches: no. Errors: -EINVAL, -EXDEV; of tuck_kill() -ENOMEM.
+ * tuck_cancel() each tasklet of the group; no others can be started.
+ * Switches: no. Errors: -EINVAL, -EXDEV.
  */
 int tuck_group_cancel(struct tuck_group *group);
+
+/*
+ * tuck_kill() each tasklet of the group; no others can be started. A member
+ * that kills its group does not return.
+ * Switches: no. Errors: -EINVAL, -EXDEV.
+ */
 int tuck_group_kill(struct tuck_group *group);
 
 /*

@@ -104,8 +104,8 @@ int tuck_join(tuck_id id, tuck_ns deadline);
  * just ends. To kill oneself is tuck_exit(). Tismer's plan of 2002.
  * Switches: no; for the caller itself always, and it does not return.
  * Errors: -ESRCH for an ended tasklet, -EALREADY for one that is being
- * unwound, -EINVAL for a main tasklet, -ENOMEM. For a tasklet of another
- * proc only the first and the third are told.
+ * unwound, -EINVAL for a main tasklet. For a tasklet of another proc only the
+ * first and the third are told.
  */
 int tuck_kill(tuck_id id);
 

@@ -114,7 +114,7 @@ void tuck__raise(struct tuck__sched *s)
 
 	t->w.bits |= TUCK__KILLED;
 	/* Cleanups may wait. */
-	t->w.bits &= (uint8_t)~(TUCK__CANCELED | TUCK__SCOPED);
+	t->w.bits &= (uint8_t) ~(TUCK__CANCELED | TUCK__SCOPED);
 	tuck__ctx_unhole(&t->ctx);
 	memset(e, 0, sizeof(*e));
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));
