@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
 # Names for the jobs; the work is in tools/ and meson.build. See HACKING.md.
-.PHONY: demo test check bench asan fmt install clean
+.PHONY: demo test check cross bench asan fmt install clean
 PREFIX ?= /usr/local
 
 demo:
 	@tools/setup demo
 	@tools/demo
 
-test check:
+test check cross:
 	@tools/setup $@
 	@tools/test $@
 
