@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <tuck.h>
 
+#include "torture.h"
 #include "trace.h"
 
 #define OPS 60		/* of one program */
@@ -46,43 +47,6 @@ static uint32_t dice(struct program *p, uint32_t n)
 {
 	return next_random(&p->random) % n;
 }
-
-/* -- floating-point control beyond C's -- */
-
-#if defined(__x86_64__)
-/* Rounding, flush to zero, denormals are zero of MXCSR; x87's precision. */
-static uint32_t get_control(void)
-{
-	uint32_t mxcsr;
-	uint16_t x87;
-
-	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87));
-	return (mxcsr & 0xe040) | (uint32_t)(x87 & 0x300) << 16;
-}
-
-static uint32_t set_control(uint32_t random)
-{
-	uint32_t mxcsr;
-	uint16_t x87;
-
-	__asm__ volatile("stmxcsr %0\n\tfnstcw %1" : "=m"(mxcsr), "=m"(x87));
-	mxcsr = (mxcsr & ~0x8040u) | (random & 0x8040);
-	x87 = (uint16_t)((x87 & ~0x300) | (random & 1 ? 0x300 : 0x200));
-	__asm__ volatile("ldmxcsr %0\n\tfldcw %1" : : "m"(mxcsr), "m"(x87));
-	return get_control();
-}
-#else
-static uint32_t get_control(void)
-{
-	return 0;
-}
-
-static uint32_t set_control(uint32_t random)
-{
-	(void)random;
-	return 0;
-}
-#endif
 
 /* -- switches -- */
 
@@ -231,6 +195,20 @@ static __attribute__((noinline)) void divide(struct program *p)
 	CHECK(fa / fb == fq);
 }
 
+static void yield(void *arg)
+{
+	(void)arg;
+	tuck_yield();
+}
+
+static void keep_registers(struct program *p)
+{
+	uint64_t bits = next_random(&p->random);
+
+	bits |= (uint64_t)next_random(&p->random) << 32;
+	CHECK_EQ(torture((uintptr_t)bits, yield, NULL), 0);
+}
+
 static void change_mode(struct program *p)
 {
 	p->mode = modes[dice(p, MODES)];
@@ -269,16 +247,17 @@ static void jump(struct program *p)
 static void run(struct program *p)
 {
 	static void (*const ops[])(struct program *) = {
-		call,	call,	     call,     keep_integers, keep_doubles,
-		divide, change_mode, set_mark, jump,	      change_places
+		call,		call,	call,	      keep_integers,
+		keep_doubles,	divide, change_mode,  set_mark,
+		keep_registers, jump,	change_places
 	};
 	uint32_t op;
 
 	while (p->ops-- > 0) {
-		op = dice(p, 12);
-		if (op >= 10 && p->depth > 0)
+		op = dice(p, 13);
+		if (op >= 11 && p->depth > 0)
 			return;
-		ops[op % 10](p);
+		ops[op % 11](p);
 	}
 }
 

@@ -1,0 +1,456 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The contract of an architecture (arch.h), without the layers above it:
+ * flows of control that switch among bare stacks, each under register
+ * torture.
+ */
+#include <execinfo.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch.h"
+#include "check.h"
+#include "torture.h"
+
+#define BYTES	65536
+#define SIDES	5
+#define MARGIN	512	/* above each base, where nobody writes */
+
+/* A flow of control; the first of sides is the thread's own. */
+struct side {
+	void *sp;		/* while suspended */
+	uintptr_t caller_sp;	/* that of the last call of a switch */
+	char *memory, *base;
+	int alive, away;	/* away: its frame is kept, not on its stack */
+	int entered, value;	/* value: what its last switch returns */
+	int turns;		/* how often it hops */
+	char kept[TUCK__ARCH_FRAME];
+};
+
+static struct side sides[SIDES], *current = &sides[0];
+static enum { SHORT, VIA, MIXED } way;
+static uint64_t random_state = 88172645463325252;
+
+/* xorshift64 */
+static uint64_t next_random64(void)
+{
+	uint64_t x = random_state;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return random_state = x;
+}
+
+/* -- switching -- */
+
+/* Opaque to the compiler, so that it cannot assume what it must check. */
+static __attribute__((noinline)) void check_aligned(const void *p)
+{
+	uintptr_t at = (uintptr_t)p;
+
+	__asm__ volatile("" : "+r"(at));
+	CHECK_EQ(at % TUCK__ARCH_ALIGN, 0);
+}
+
+#define CHECK_STACK_ALIGNED() do {					\
+	_Alignas(TUCK__ARCH_ALIGN) volatile char check_here[1] = { 0 };	\
+	check_aligned((const void *)(uintptr_t)check_here);		\
+} while (0)
+
+static void scribble(void *from, size_t n)
+{
+	volatile char *p = from;
+
+	while (n--)
+		*p++ = (char)0xa5;
+}
+
+/* Takes the leaver's frame off its stack, and brings back the other's. */
+static struct tuck__landing exchange(void *a, void *b)
+{
+	struct side *from = a, *to = b;
+
+	CHECK_STACK_ALIGNED();
+	CHECK(tuck__arch_sp() < (uintptr_t)from->sp);
+	memcpy(from->kept, from->sp, sizeof(from->kept));
+	scribble(from->sp, sizeof(from->kept));
+	from->away = 1;
+	if (to->away)
+		memcpy(to->sp, to->kept, sizeof(to->kept));
+	to->away = 0;
+	return (struct tuck__landing){ to->sp, to->value };
+}
+
+static int switch_to(struct side *to)
+{
+	struct side *from = current;
+	int value;
+
+	current = to;
+	from->caller_sp = tuck__arch_sp();
+	if (way == SHORT || (way == MIXED && !to->away && next_random64() % 2))
+		value = tuck__arch_switch(&from->sp, to->sp, to->value);
+	else
+		value = tuck__arch_switch_via(&from->sp, (void *)UINTPTR_MAX,
+					      exchange, from, to);
+	CHECK(current == from);
+	CHECK(tuck__arch_sp() == from->caller_sp);
+	return value;
+}
+
+/* To anybody else, with any value. */
+static void hop(void *self)
+{
+	struct side *me = self, *to;
+	int got;
+
+	CHECK(current == me);
+	CHECK_STACK_ALIGNED();
+	do
+		to = &sides[next_random64() % SIDES];
+	while (to == me || !to->alive);
+	to->value = (int)next_random64();
+	got = switch_to(to);
+	CHECK_EQ(got, me->value);
+	CHECK_STACK_ALIGNED();
+}
+
+static void enter(void)
+{
+	CHECK_STACK_ALIGNED();
+	current->entered++;
+}
+
+static void after(void)
+{
+	CHECK_STACK_ALIGNED();
+	current->alive = 0;
+	switch_to(&sides[0]);
+	abort();
+}
+
+static void run(void *self)
+{
+	struct side *me = self;
+
+	CHECK_STACK_ALIGNED();
+	CHECK(current == me);
+	CHECK_EQ(me->entered, 1);
+	while (me->turns-- > 0)
+		CHECK_EQ(torture((uintptr_t)next_random64(), hop, me), 0);
+}
+
+static void prepare(struct side *s, void (*fn)(void *))
+{
+	*s = (struct side){ .memory = malloc(BYTES), .alive = 1 };
+	memset(s->memory, 0x5c, BYTES);
+	s->base = s->memory + BYTES - MARGIN;
+	s->base -= (uintptr_t)s->base % 64;
+	s->sp = tuck__arch_prepare(s->base, enter, fn, s, after);
+}
+
+static void dispose(struct side *s)
+{
+	for (const char *p = s->base; p < s->memory + BYTES; p++)
+		CHECK_EQ(*p, 0x5c);
+	free(s->memory);
+}
+
+/* -- registers -- */
+
+static void torture_all(int turns)
+{
+	sides[0].alive = 1;
+	for (int i = 1; i < SIDES; i++) {
+		prepare(&sides[i], run);
+		sides[i].turns = turns + i;
+	}
+	for (int i = 1; i < SIDES; i++)
+		while (sides[i].alive)
+			CHECK_EQ(torture((uintptr_t)next_random64(), hop,
+					 &sides[0]),
+				 0);
+	for (int i = 1; i < SIDES; i++)
+		dispose(&sides[i]);
+}
+
+TEST(registers_survive_a_switch)
+{
+	way = SHORT;
+	torture_all(5000);
+}
+
+TEST(registers_survive_a_switch_by_way_of_a_call)
+{
+	way = VIA;
+	torture_all(5000);
+}
+
+TEST(registers_survive_switches_of_both_kinds)
+{
+	way = MIXED;
+	torture_all(5000);
+}
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void change_control(void *random)
+{
+	set_control(*(uint32_t *)random);
+}
+
+/* Otherwise all of the above says nothing. */
+TEST(torture_sees_a_changed_control_word)
+{
+	uint32_t ones = ~0u, before = get_control();
+
+	CHECK_EQ(torture(0, nothing, NULL), 0);
+	CHECK_EQ(torture(UINTPTR_MAX, nothing, NULL), 0);
+	set_control(0);
+	if (set_control(ones) == set_control(0))
+		SKIP("no control bits but those of fesetround()");
+	CHECK(torture(0, change_control, &ones) != 0);
+	set_control(before);
+}
+
+/* -- frames -- */
+
+TEST(a_first_frame_takes_what_it_says)
+{
+	struct side s;
+
+	prepare(&s, nothing);
+	CHECK((char *)s.sp == s.base - TUCK__ARCH_FIRST);
+	CHECK(TUCK__ARCH_FIRST >= TUCK__ARCH_FRAME);
+	CHECK_EQ((uintptr_t)s.sp % TUCK__ARCH_ALIGN, 0);
+	for (const char *p = s.memory; p < (char *)s.sp; p++)
+		CHECK_EQ(*p, 0x5c);
+	dispose(&s);
+}
+
+static void suspend(void *self)
+{
+	(void)self;
+	switch_to(&sides[0]);
+}
+
+/* Between a caller and the frame are at most the arguments, if any. */
+static void check_frame(int how)
+{
+	struct side *s = &sides[1];
+	ptrdiff_t gap;
+
+	way = how;
+	prepare(s, suspend);
+	switch_to(s);
+	gap = (char *)s->caller_sp - (char *)s->sp - TUCK__ARCH_FRAME;
+	CHECK(gap >= 0);
+	CHECK(gap < 64);
+	CHECK_EQ((uintptr_t)s->sp % TUCK__ARCH_ALIGN, 0);
+	dispose(s);
+}
+
+TEST(a_frame_takes_what_it_says)
+{
+	check_frame(SHORT);
+	check_frame(VIA);
+}
+
+/* Both calls are of one frame, which lives when it is resumed again. */
+static void suspend_twice(void *self)
+{
+	struct side *me = self;
+	int got;
+
+	current = &sides[0];
+	got = tuck__arch_switch(&me->sp, sides[0].sp, 1);
+	CHECK_EQ(got, me->value);
+	current = &sides[0];
+	tuck__arch_switch(&me->sp, sides[0].sp, 2);
+	abort();
+}
+
+/* A frame that is kept elsewhere is all that the way back needs. */
+TEST(a_frame_can_be_resumed_again)
+{
+	struct side *s = &sides[1];
+	char frame[TUCK__ARCH_FRAME];
+	void *sp;
+
+	way = SHORT;
+	prepare(s, suspend_twice);
+	CHECK_EQ(switch_to(s), 1);
+	sp = s->sp;
+	memcpy(frame, sp, sizeof(frame));
+	for (s->value = 5; s->value < 8; s->value++) {
+		CHECK_EQ(switch_to(s), 2);
+		scribble(s->memory,
+			 (size_t)((char *)sp - s->memory) + sizeof(frame));
+		memcpy(sp, frame, sizeof(frame));
+		s->sp = sp;
+	}
+	dispose(s);
+}
+
+/* -- values, and the place of the call in between -- */
+
+static const int values[] = { 0, 1, -1, INT_MAX, INT_MIN, 0x12345678 };
+
+#define VALUES (sizeof(values) / sizeof(values[0]))
+
+static void echo(void *self)
+{
+	(void)self;
+	for (size_t i = 0; i < VALUES; i++) {
+		sides[0].value = values[i];
+		CHECK_EQ(switch_to(&sides[0]), values[i]);
+	}
+}
+
+static void check_values(int how)
+{
+	struct side *s = &sides[1];
+
+	way = how;
+	prepare(s, echo);
+	switch_to(s);
+	for (size_t i = 0; i < VALUES; i++) {
+		s->value = values[i];
+		CHECK_EQ(switch_to(s), values[i + 1 < VALUES ? i + 1 : i]);
+	}
+	CHECK(!s->alive);
+	dispose(s);
+}
+
+TEST(a_switch_returns_its_value)
+{
+	check_values(SHORT);
+	check_values(VIA);
+}
+
+/* What from leaves free of its stack: the call must lie below it. */
+static char *low;
+
+/* Deep enough to use all that the ABI lets a callee write to. */
+static struct tuck__landing check_low(void *a, void *b)
+{
+	struct side *from = a, *to = b;
+	char *end = from->sp;
+
+	CHECK_STACK_ALIGNED();
+	CHECK((char *)tuck__arch_sp() < low);
+	CHECK((char *)tuck__arch_sp() < end);
+	CHECK((char *)tuck__arch_sp() > end - 8192);
+	if (low < end)
+		scribble(low, (size_t)(end - low));
+	CHECK_EQ(torture((uintptr_t)next_random64(), nothing, NULL), 0);
+	return (struct tuck__landing){ to->sp, 0 };
+}
+
+static void descend(void *self)
+{
+	struct side *me = self, *to = &sides[0];
+
+	for (int below = -64; below < 4096; below += 8) {
+		low = (char *)tuck__arch_sp() - below;
+		current = to;
+		CHECK_EQ(tuck__arch_switch_via(&me->sp, low, check_low, me, to),
+			 0);
+	}
+}
+
+TEST(the_call_in_between_stays_below_both)
+{
+	struct side *s = &sides[1];
+
+	way = SHORT;
+	prepare(s, descend);
+	while (s->alive)
+		switch_to(s);
+	dispose(s);
+}
+
+/* -- life -- */
+
+static int ran;
+
+static void note_argument(void *self)
+{
+	CHECK(self == &sides[1]);
+	CHECK_EQ(sides[1].entered, ran == 0);
+	ran++;
+}
+
+TEST(an_entry_calls_what_it_was_given)
+{
+	struct side *s = &sides[1];
+
+	way = SHORT;
+	prepare(s, note_argument);
+	switch_to(s);
+	CHECK(!s->alive);
+	CHECK_EQ(ran, 1);
+	dispose(s);
+
+	prepare(s, note_argument);
+	s->sp = tuck__arch_prepare(s->base, NULL, note_argument, s, after);
+	switch_to(s);
+	CHECK(!s->alive);
+	CHECK_EQ(ran, 2);
+	dispose(s);
+}
+
+#define TRACE 32
+
+static void *trace[TRACE];
+static int trace_n;
+
+static struct tuck__landing trace_back(void *a, void *b)
+{
+	(void)a;
+	trace_n = backtrace(trace, TRACE);
+	return (struct tuck__landing){ ((struct side *)b)->sp, 0 };
+}
+
+/* From here to the entry, and there is the end. */
+static void check_trace(void)
+{
+	char *entry = (char *)(uintptr_t)tuck__arch_entry;
+	char *last = trace[trace_n - 1];
+
+	CHECK(trace_n >= 2);
+	CHECK(trace_n <= 8);
+	CHECK(last > entry);
+	CHECK(last < entry + 64);
+}
+
+static void look_back(void *self)
+{
+	struct side *me = self;
+
+	trace_n = backtrace(trace, TRACE);
+	check_trace();
+	current = &sides[0];
+	tuck__arch_switch_via(&me->sp, (void *)UINTPTR_MAX, trace_back, me,
+			      &sides[0]);
+	check_trace();
+}
+
+TEST(unwinders_stop_at_the_entry)
+{
+	struct side *s = &sides[1];
+
+	way = SHORT;
+	trace_n = backtrace(trace, TRACE);	/* it loads a library */
+	prepare(s, look_back);
+	while (s->alive)
+		switch_to(s);
+	dispose(s);
+}
