@@ -88,17 +88,18 @@ static struct tuck__landing exchange(void *a, void *b)
 static int switch_to(struct side *to)
 {
 	struct side *from = current;
+	uintptr_t sp = tuck__arch_sp();
 	int value;
 
 	current = to;
-	from->caller_sp = tuck__arch_sp();
+	from->caller_sp = sp;
 	if (way == SHORT || (way == MIXED && !to->away && next_random64() % 2))
 		value = tuck__arch_switch(&from->sp, to->sp, to->value);
 	else
 		value = tuck__arch_switch_via(&from->sp, (void *)UINTPTR_MAX,
 					      exchange, from, to);
 	CHECK(current == from);
-	CHECK(tuck__arch_sp() == from->caller_sp);
+	CHECK(tuck__arch_sp() == sp);
 	return value;
 }
 
@@ -453,4 +454,110 @@ TEST(unwinders_stop_at_the_entry)
 	while (s->alive)
 		switch_to(s);
 	dispose(s);
+}
+
+/* -- a call before the rest -- */
+
+static int interlude(void *self)
+{
+	struct side *me = self;
+
+	CHECK_STACK_ALIGNED();
+	CHECK(current == me);
+	CHECK_EQ(torture((uintptr_t)next_random64(), nothing, NULL), 0);
+	trace_n = backtrace(trace, TRACE);
+	check_trace();
+	switch_to(&sides[0]);
+	return ++me->entered;
+}
+
+static void expect_interlude(void *self)
+{
+	struct side *me = self;
+	int entered = me->entered, got;
+
+	got = switch_to(&sides[0]);
+	CHECK_EQ(got, entered + 1);
+}
+
+static void be_interrupted(void *self)
+{
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(torture((uintptr_t)next_random64(), expect_interlude,
+				 self),
+			 0);
+}
+
+TEST(a_call_is_laid_before_the_rest)
+{
+	struct side *s = &sides[1];
+	char bytes[TUCK__ARCH_FIRST];
+	char *sp;
+
+	way = SHORT;
+	trace_n = backtrace(trace, TRACE);
+	prepare(s, be_interrupted);
+	switch_to(s);
+	while (s->alive) {
+		sp = s->sp;
+		tuck__arch_prepare_call(bytes, sp, sp, interlude, s);
+		s->sp = memcpy(sp - sizeof(bytes), bytes, sizeof(bytes));
+		switch_to(s);
+		CHECK((char *)s->sp < sp);
+		switch_to(s);
+	}
+	dispose(s);
+}
+
+/* -- captured points -- */
+
+struct point {
+	void *sp;
+	int times;
+	char frame[TUCK__ARCH_FRAME];
+};
+
+int capture(void *a, void *b);			/* capture.S */
+int captured(void *a, void *b, void *sp);	/* what it calls */
+
+int captured(void *a, void *b, void *sp)
+{
+	struct point *p = a;
+
+	CHECK_STACK_ALIGNED();
+	CHECK(!b);
+	CHECK((char *)tuck__arch_sp() < (char *)sp);
+	p->sp = sp;
+	memcpy(p->frame, sp, sizeof(p->frame));
+	return 100;
+}
+
+static struct tuck__landing go_back(void *a, void *b)
+{
+	struct point *p = a;
+
+	(void)b;
+	memcpy(p->sp, p->frame, sizeof(p->frame));
+	return (struct tuck__landing){ p->sp, 100 + ++p->times };
+}
+
+static void wander(void *arg)
+{
+	struct point *p = arg;
+	void *nowhere;
+	int got;
+
+	p->times = 0;
+	got = capture(p, NULL);
+	CHECK_EQ(got, 100 + p->times);
+	if (p->times < 5)
+		tuck__arch_switch_via(&nowhere, p->sp, go_back, p, NULL);
+}
+
+TEST(a_captured_point_is_come_back_to)
+{
+	struct point p;
+
+	CHECK_EQ(torture((uintptr_t)next_random64(), wander, &p), 0);
+	CHECK_EQ(p.times, 5);
 }
