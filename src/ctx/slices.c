@@ -23,29 +23,31 @@
 /*
  * Word by word, and no compiler may make it wider: the bytes nearest to the
  * stack pointer were just pushed in words, and a wider load would wait for
- * all of these stores. n is a multiple of 16.
+ * all of these stores. n is a multiple of two words, as the alignment of a
+ * stack is on every port.
  */
 static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 {
-	uint64_t a, b, c, d;
+	const size_t w = sizeof(uintptr_t);
+	uintptr_t a, b, c, d;
 
-	for (; n >= 32; n -= 32, to += 32, from += 32) {
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, from + 8, 8);
-		__builtin_memcpy(&c, from + 16, 8);
-		__builtin_memcpy(&d, from + 24, 8);
+	for (; n >= 4 * w; n -= 4 * w, to += 4 * w, from += 4 * w) {
+		__builtin_memcpy(&a, from, w);
+		__builtin_memcpy(&b, from + w, w);
+		__builtin_memcpy(&c, from + 2 * w, w);
+		__builtin_memcpy(&d, from + 3 * w, w);
 		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy(to + 8, &b, 8);
-		__builtin_memcpy(to + 16, &c, 8);
-		__builtin_memcpy(to + 24, &d, 8);
+		__builtin_memcpy(to, &a, w);
+		__builtin_memcpy(to + w, &b, w);
+		__builtin_memcpy(to + 2 * w, &c, w);
+		__builtin_memcpy(to + 3 * w, &d, w);
 	}
 	if (n) {
-		__builtin_memcpy(&a, from, 8);
-		__builtin_memcpy(&b, from + 8, 8);
+		__builtin_memcpy(&a, from, w);
+		__builtin_memcpy(&b, from + w, w);
 		__asm__ volatile("" : "+r"(a), "+r"(b));
-		__builtin_memcpy(to, &a, 8);
-		__builtin_memcpy(to + 8, &b, 8);
+		__builtin_memcpy(to, &a, w);
+		__builtin_memcpy(to + w, &b, w);
 	}
 }
 
@@ -75,6 +77,8 @@ static inline void copy_in(char *stack, const char *slice, size_t n)
 {
 	if (TUCK__ASAN)
 		copy_words(stack, slice, n);
+	else if (n <= JUST_PUSHED && sizeof(uintptr_t) < 8)
+		copy_words(stack, slice, n);	/* pairs are too wide */
 	else if (n <= JUST_PUSHED)
 		copy_few(stack, slice, n);
 	else
