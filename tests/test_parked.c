@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <tuck.h>
 
+#include "arch.h"
 #include "base/sanitize.h"
 #include "check.h"
 
@@ -152,6 +153,17 @@ static size_t parked_bytes(void (*fn)(void *), void *arg)
 	return stats.slice_bytes;
 }
 
+/* What n bytes on x86-64, where they were counted, may be here. */
+static size_t most(size_t n)
+{
+#ifdef __i386__
+	/* Arguments lie on the stack, and often keep a call from being last. */
+	return 2 * n;
+#else
+	return TUCK__ARCH_FRAME > 64 ? n + TUCK__ARCH_FRAME - 64 : n;
+#endif
+}
+
 static void begin(void)
 {
 	const struct tuck_config one_slot = { .stack_slots = 1 };
@@ -178,12 +190,14 @@ static void begin(void)
 TEST(waits_for_tasklets_keep_little)
 {
 	begin();
-	CHECK(parked_bytes(wait_block, NULL) <= 112);
-	CHECK(parked_bytes(wait_sleep, NULL) <= 112);
-	CHECK(parked_bytes(only_yield, NULL) <= 112);
-	CHECK(parked_bytes(wait_join, (void *)(intptr_t)tuck_self()) <= 176);
+	CHECK(parked_bytes(wait_block, NULL) <= most(112));
+	CHECK(parked_bytes(wait_sleep, NULL) <= most(112));
+	CHECK(parked_bytes(only_yield, NULL) <= most(112));
+	CHECK(parked_bytes(wait_join, (void *)(intptr_t)tuck_self()) <=
+	      most(176));
 	CHECK(parked_bytes(wait_transfer,
-			   (void *)(intptr_t)tuck_go(wait_block, NULL)) <= 192);
+			   (void *)(intptr_t)tuck_go(wait_block, NULL)) <=
+	      most(192));
 }
 
 static void live_on(void *arg)
@@ -200,7 +214,7 @@ TEST(a_wait_for_a_proc_keeps_little)
 	begin();
 	proc = tuck_proc_start(NULL, live_on, &id);
 	CHECK(proc >= 0);
-	CHECK(parked_bytes(wait_proc, (void *)(intptr_t)proc) <= 224);
+	CHECK(parked_bytes(wait_proc, (void *)(intptr_t)proc) <= most(224));
 	while (tuck_unblock(id) < 0)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
@@ -209,21 +223,21 @@ TEST(a_wait_for_a_proc_keeps_little)
 TEST(waits_on_channels_keep_little)
 {
 	begin();
-	CHECK(parked_bytes(wait_send, NULL) <= 128);
-	CHECK(parked_bytes(wait_recv, NULL) <= 128);
-	CHECK(parked_bytes(wait_select, NULL) <= 256);
+	CHECK(parked_bytes(wait_send, NULL) <= most(128));
+	CHECK(parked_bytes(wait_recv, NULL) <= most(128));
+	CHECK(parked_bytes(wait_select, NULL) <= most(256));
 }
 
 TEST(waits_for_descriptors_keep_little)
 {
 	begin();
-	CHECK(parked_bytes(wait_read, NULL) <= 192);
-	CHECK(parked_bytes(wait_read_full, NULL) <= 224);
-	CHECK(parked_bytes(wait_readv, NULL) <= 192);
-	CHECK(parked_bytes(wait_event, NULL) <= 192);
-	CHECK(parked_bytes(wait_accept, NULL) <= 192);
+	CHECK(parked_bytes(wait_read, NULL) <= most(192));
+	CHECK(parked_bytes(wait_read_full, NULL) <= most(224));
+	CHECK(parked_bytes(wait_readv, NULL) <= most(192));
+	CHECK(parked_bytes(wait_event, NULL) <= most(192));
+	CHECK(parked_bytes(wait_accept, NULL) <= most(192));
 	fill();
-	CHECK(parked_bytes(wait_write, NULL) <= 192);
-	CHECK(parked_bytes(wait_write_full, junk) <= 192);
-	CHECK(parked_bytes(wait_writev, junk) <= 192);
+	CHECK(parked_bytes(wait_write, NULL) <= most(192));
+	CHECK(parked_bytes(wait_write_full, junk) <= most(192));
+	CHECK(parked_bytes(wait_writev, junk) <= most(192));
 }
