@@ -551,6 +551,44 @@ TEST(few_bytes_around_a_hole_are_kept)
 	end();
 }
 
+/* Its stack pointer may be wherever the ABI lets it be. */
+static void park_below_pad(void *arg)
+{
+	struct holder *h = arg;
+	volatile char buf[SMALL], *pad = __builtin_alloca(h->skip);
+	size_t from = h->skip / 4 % 16;
+
+	for (size_t i = 0; i < SMALL; i++)
+		buf[i] = byte_of(1, i);
+	for (size_t i = 0; i < h->skip; i++)
+		pad[i] = byte_of(2, i);
+	tuck__ctx_hole(&h->ctx, (char *)(uintptr_t)buf + from, 256);
+	suspend();
+	for (size_t i = 0; i < h->skip; i++)
+		CHECK_EQ(pad[i], byte_of(2, i));
+	for (size_t i = 0; i < SMALL; i++)
+		CHECK(buf[i] == byte_of(1, i) || i - from < 256);
+}
+
+TEST(a_stack_pointer_may_be_anywhere)
+{
+	struct holder h = { .buf = NULL };
+	struct user other;
+	int seen[2] = { 0, 0 };
+
+	begin(1);
+	for (h.skip = TUCK__ARCH_ALIGN; h.skip < 600; h.skip += 4) {
+		admit(&h.ctx, park_below_pad, &h);
+		CHECK_EQ(go_to(&h.ctx, 0), 1);
+		seen[(uintptr_t)h.ctx.sp % 16 / 8]++;
+		start_user(&other, 5, 1);
+		finish(&other);
+		go_to(&h.ctx, 0);
+	}
+	CHECK(seen[0] && (seen[1] || TUCK__ARCH_ALIGN == 16));
+	end();
+}
+
 TEST(tiny_and_foreign_holes_are_not_made)
 {
 	struct holder h = { .buf = NULL };

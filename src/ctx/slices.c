@@ -23,8 +23,8 @@
 /*
  * Word by word, and no compiler may make it wider: the bytes nearest to the
  * stack pointer were just pushed in words, and a wider load would wait for
- * all of these stores. n is a multiple of two words, as the alignment of a
- * stack is on every port.
+ * all of these stores. n is a multiple of two words or, where a stack is
+ * aligned so, of one.
  */
 static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 {
@@ -42,13 +42,15 @@ static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 		__builtin_memcpy(to + 2 * w, &c, w);
 		__builtin_memcpy(to + 3 * w, &d, w);
 	}
-	if (n) {
+	if (n >= 2 * w) {
 		__builtin_memcpy(&a, from, w);
 		__builtin_memcpy(&b, from + w, w);
 		__asm__ volatile("" : "+r"(a), "+r"(b));
 		__builtin_memcpy(to, &a, w);
 		__builtin_memcpy(to + w, &b, w);
 	}
+	if (TUCK__ARCH_ALIGN < 2 * w && n % (2 * w))
+		__builtin_memcpy(to + n - w, from + n - w, w);
 }
 
 static inline void copy_out(char *slice, const char *stack, size_t n)
@@ -77,7 +79,8 @@ static inline void copy_in(char *stack, const char *slice, size_t n)
 {
 	if (TUCK__ASAN)
 		copy_words(stack, slice, n);
-	else if (n <= JUST_PUSHED && sizeof(uintptr_t) < 8)
+	else if (n <= JUST_PUSHED &&
+		 (sizeof(uintptr_t) < 8 || TUCK__ARCH_ALIGN < 16))
 		copy_words(stack, slice, n);	/* pairs are too wide */
 	else if (n <= JUST_PUSHED)
 		copy_few(stack, slice, n);
