@@ -239,10 +239,11 @@ static void exit_42(int sig)
 	_exit(42);
 }
 
+/* Some CPUs, s390x for one, tell the page and no more. */
 static void exit_43_at_wild(int sig, siginfo_t *info, void *context)
 {
 	(void)sig, (void)context;
-	_exit(info->si_addr == wild ? 43 : 1);
+	_exit(((uintptr_t)info->si_addr ^ (uintptr_t)wild) < 4096 ? 43 : 1);
 }
 
 static void wild_with_handler(void)

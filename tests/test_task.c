@@ -646,19 +646,22 @@ static void in_block(void)
 	tuck_block(TUCK_FOREVER);
 }
 
+/* After the drop, also where a turn takes long, and before the test ends. */
+#define SOON TUCK_MS(50)
+
 static void in_timed_block(void)
 {
-	tuck_block(tuck_after(TUCK_MS(1)));
+	tuck_block(tuck_after(SOON));
 }
 
 static void in_sleep(void)
 {
-	tuck_sleep(tuck_after(TUCK_MS(1)));
+	tuck_sleep(tuck_after(SOON));
 }
 
 static void in_join(void)
 {
-	tuck_join(never, tuck_after(TUCK_MS(1)));
+	tuck_join(never, tuck_after(SOON));
 }
 
 static void in_transfer(void)
@@ -670,7 +673,7 @@ static void in_send(void)
 {
 	int elem = 1;
 
-	tuck_chan_send(silent, &elem, tuck_after(TUCK_MS(1)));
+	tuck_chan_send(silent, &elem, tuck_after(SOON));
 }
 
 static void in_recv(void)
@@ -687,7 +690,7 @@ static void in_select(void)
 				     { silent, TUCK_RECV, &elem[1], 0 },
 				     { NULL, TUCK_SEND, NULL, 0 } };
 
-	tuck_select(cases, 3, tuck_after(TUCK_MS(1)));
+	tuck_select(cases, 3, tuck_after(SOON));
 }
 
 static int started;
@@ -738,7 +741,7 @@ static void drop_in(void (*wait)(void))
 		CHECK_EQ(tuck_chan_balance(silent), 0);
 	}
 	CHECK_EQ(pool_bytes(), bytes);
-	CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(5))), 0);
+	CHECK_EQ(tuck_sleep(tuck_after(SOON + TUCK_MS(5))), 0);
 	CHECK_EQ(tuck_stats(&stats), 0);
 	CHECK_EQ(stats.tasklets, 2);
 	CHECK(stats.slots <= 2);
