@@ -21,4 +21,12 @@ uint64_t torture(uintptr_t seed, void (*call)(void *), void *arg);
  */
 #include CPU_H
 
+/*
+ * Bytes from its stack pointer up that a caller keeps for whom it calls, if
+ * a context is suspended there and not below.
+ */
+#ifndef CALLEE_AREA
+#define CALLEE_AREA 0
+#endif
+
 #endif
