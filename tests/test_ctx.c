@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "check.h"
@@ -56,12 +57,17 @@ static void leave(void)
 	tuck__ctx_leave(&cache, stack, base, &native, 0);
 }
 
-static void begin(size_t slots)
+static void begin_with(size_t slots, size_t bytes, size_t guard)
 {
-	struct tuck_config config = { slots, BYTES, GUARD, 1 };
+	struct tuck_config config = { slots, bytes, guard, 1 };
 
 	tuck__cache_init(&cache, &host, &config);
 	tuck__ctx_init_native(&cache, &native);
+}
+
+static void begin(size_t slots)
+{
+	begin_with(slots, BYTES, GUARD);
 }
 
 static void end(void)
@@ -191,6 +197,34 @@ TEST(slots_are_apart_and_guarded)
 	}
 	CHECK(!tuck__ctx_in_guard(&native, u[0].ctx.stack->limit - 1));
 	for (int i = 0; i < 4; i++)
+		finish(&u[i]);
+	end();
+}
+
+/* Whatever was asked for: kernels protect whole pages, of up to 64 KiB. */
+TEST(stacks_and_guards_are_whole_pages)
+{
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+	struct user u[3];
+
+	begin_with(2, 20000, 5000);
+	for (int i = 0; i < 3; i++) {
+		const struct tuck__ctx *c = &u[i].ctx;
+
+		u[i] = (struct user){ .seed = i, .turns = 1 };
+		if (i < 2)
+			start_user(&u[i], i, 1);
+		else
+			CHECK_EQ(tuck__ctx_admit_own(&cache, &u[i].ctx, 20000,
+						     park_with_bytes, &u[i]),
+				 0);
+		resume(&u[i]);
+		CHECK_EQ((uintptr_t)c->stack->limit % page, 0);
+		CHECK_EQ(c->stack->guard % page, 0);
+		CHECK(c->base - c->stack->limit > 20000 - 4096);
+	}
+	tuck__cache_trim(&cache, &native);
+	for (int i = 0; i < 3; i++)
 		finish(&u[i]);
 	end();
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/mem.h"
@@ -48,6 +49,11 @@ void *tuck__resize(void *p, size_t bytes)
 void tuck__free(void *p)
 {
 	free(p);
+}
+
+size_t tuck__page_bytes(void)
+{
+	return (size_t)sysconf(_SC_PAGESIZE);
 }
 
 static void *map(size_t bytes, int prot)

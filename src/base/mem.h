@@ -12,6 +12,17 @@ void *tuck__alloc(size_t bytes);		/* zeroed */
 void *tuck__resize(void *p, size_t bytes);
 void tuck__free(void *p);
 
+/* A page of this kernel: 4 KiB or, on some architectures, up to 64 KiB. */
+size_t tuck__page_bytes(void);
+
+/* bytes, rounded up to whole pages; at most SIZE_MAX less a page. */
+static inline size_t tuck__whole_pages(size_t bytes)
+{
+	size_t page = tuck__page_bytes();
+
+	return (bytes + page - 1) & ~(page - 1);
+}
+
 /* Whole zeroed pages; reserve gives only addresses, commit makes them real. */
 void *tuck__map(size_t bytes);
 void *tuck__map_reserve(size_t bytes);

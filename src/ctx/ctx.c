@@ -61,8 +61,8 @@ struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 void __asan_init(void) __attribute__((__weak__));
 
 /*
- * For the check of each switch that it is on the right stack; none if it must
- * take the long way.
+ * For the check of each switch that it is on the right stack, in units of
+ * 4 KiB; none if it must take the long way.
  */
 static uint16_t pages_of(const struct tuck__stack *s)
 {
@@ -399,22 +399,21 @@ void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *stack,
 void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		      const struct tuck_config *config)
 {
-	const size_t page = 4096;
-
 	if (!TUCK__ASAN && __asan_init)
 		tuck__fatal("the program has AddressSanitizer and this library "
 			    "has not: build it with -Db_sanitize=address");
 	if (tuck__arch_has_shadow_stack())
 		tuck__fatal("this thread has a shadow stack, which cannot be "
 			    "tucked away: link without -z shstk, or set "
-			    "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off");
+			    "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off (on arm64 "
+			    "glibc.cpu.aarch64_gcs=0)");
 
 	*c = (struct tuck__cache){
 		.err = &errno,
 		.eh = __cxa_get_globals ? __cxa_get_globals() : &c->no_cxx,
 		.host = host,
-		.slot_bytes = (config->slot_bytes + page - 1) & -page,
-		.guard_bytes = (config->guard_bytes + page - 1) & -page,
+		.slot_bytes = tuck__whole_pages(config->slot_bytes),
+		.guard_bytes = tuck__whole_pages(config->guard_bytes),
 		.slots_max = (uint32_t)config->stack_slots,
 		.dice = (uint32_t)config->seed,
 	};

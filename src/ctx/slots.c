@@ -28,8 +28,8 @@
 #include "ctx/slices.h"
 #include "ctx/slots.h"
 
-#define PAGE	((size_t)4096)
 #define PAD	((size_t)512)	/* as tuck__stack_new() has it */
+#define SETS	((size_t)4096)	/* bytes of a first-level cache's way */
 
 static int reserve_region(struct tuck__cache *c)
 {
@@ -60,7 +60,7 @@ static int reserve_region(struct tuck__cache *c)
  */
 static size_t stagger(uint32_t i)
 {
-	return PAD + (size_t)i * 320 % (PAGE - PAD);
+	return PAD + (size_t)i * 320 % (SETS - PAD);
 }
 
 static void vacate(struct tuck__cache *c, struct tuck__stack *s)
@@ -246,7 +246,7 @@ static void trim(struct tuck__cache *c, struct tuck__stack *s,
 		top->flags |= TUCK__CTX_ABSENT;
 		s->top = top->above;
 	} else if (top) {
-		end = (uintptr_t)top->sp & ~(PAGE - 1);
+		end = (uintptr_t)top->sp & -tuck__page_bytes();
 	}
 	tuck__map_forget(s->limit, end - (uintptr_t)s->limit);
 }

@@ -6,23 +6,17 @@
 #include "base/mem.h"
 #include "ctx/ctx.h"
 
-#define PAGE	((size_t)4096)
 #define PAD	((size_t)512)	/* above each base: unwinders look there */
-
-static size_t whole_pages(size_t bytes)
-{
-	return (bytes + PAGE - 1) & ~(PAGE - 1);
-}
 
 struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
 {
 	struct tuck__stack *s;
 	char *p = NULL;
 
-	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - PAGE)
+	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - tuck__page_bytes())
 		return NULL;
 	s = tuck__alloc(sizeof(*s));
-	bytes = whole_pages(bytes + PAD);
+	bytes = tuck__whole_pages(bytes + PAD);
 	if (s)
 		p = tuck__map_reserve(c->guard_bytes + bytes);
 	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
