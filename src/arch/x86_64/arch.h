@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The contract of an architecture, here x86-64 (System V ABI). Every port is
- * a folder with these two files and these names; nothing else in the library
- * knows registers.
+ * a folder with the same files and the same names; nothing else in the
+ * library knows registers.
  */
 #ifndef TUCK__ARCH_H
 #define TUCK__ARCH_H
