@@ -600,3 +600,68 @@ TEST(a_captured_point_is_come_back_to)
 	CHECK_EQ(torture((uintptr_t)next_random64(), wander, &p), 0);
 	CHECK_EQ(p.times, 5);
 }
+
+#ifdef __powerpc64__
+/* -- the back chain, which some follow instead of unwind tables -- */
+
+/* As backtrace(), from the caller of this on. */
+static __attribute__((noinline)) void follow_chain(void)
+{
+	uintptr_t *frame = __builtin_frame_address(0);
+
+	for (trace_n = 0; *frame && trace_n < TRACE; trace_n++) {
+		frame = (uintptr_t *)*frame;
+		trace[trace_n] = (void *)frame[2];
+	}
+}
+
+static struct tuck__landing follow_in_between(void *a, void *b)
+{
+	(void)a;
+	follow_chain();
+	return (struct tuck__landing){ ((struct side *)b)->sp, 0 };
+}
+
+static int follow_before_the_rest(void *self)
+{
+	(void)self;
+	follow_chain();
+	return 0;
+}
+
+static void be_followed(void *self)
+{
+	struct side *me = self;
+
+	current = &sides[0];
+	tuck__arch_switch_via(&me->sp, (char *)tuck__arch_sp() - 1000,
+			      follow_in_between, me, &sides[0]);
+}
+
+/* In between or before: the function, our code, be_followed, the entry. */
+static void check_chain(void (*ours)(void))
+{
+	CHECK_EQ(trace_n, 4);
+	CHECK(inside(trace[1], ours, 600));
+	CHECK(inside(trace[2], (void (*)(void))be_followed, 200));
+	CHECK(inside(trace[3], tuck__arch_entry, 40));
+}
+
+TEST(back_chains_lead_to_the_entry)
+{
+	struct side *s = &sides[1];
+	char bytes[TUCK__ARCH_FIRST];
+	char *sp;
+
+	way = SHORT;
+	prepare(s, be_followed);
+	switch_to(s);
+	check_chain((void (*)(void))tuck__arch_switch_via);
+	sp = s->sp;
+	tuck__arch_prepare_call(bytes, sp, sp, follow_before_the_rest, s);
+	s->sp = memcpy(sp - sizeof(bytes), bytes, sizeof(bytes));
+	switch_to(s);
+	check_chain(tuck__arch_interject);
+	dispose(s);
+}
+#endif
