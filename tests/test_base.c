@@ -149,7 +149,7 @@ static void check_config(size_t slots, size_t bytes, size_t guard,
 	CHECK_EQ(c.seed, seed);
 }
 
-#define SLOTS	1024
+#define SLOTS	(sizeof(void *) < 8 ? 64 : 1024)
 #define BYTES	(256 << 10)
 #define GUARD	(64 << 10)
 

@@ -8,8 +8,9 @@
 #include "base/check.h"
 #include "base/config.h"
 
+/* A proc reserves 320 MiB, but 20 MiB where 3 GiB are all there is. */
 static const struct tuck_config defaults = {
-	.stack_slots = 1024,
+	.stack_slots = sizeof(void *) < 8 ? 64 : 1024,
 	.slot_bytes = 256 * 1024,
 	.guard_bytes = 64 * 1024,
 };
