@@ -88,7 +88,7 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline);
  * moves by what was sent. 0 is the end of the file.
  * Switches: may. Errors: those of sendfile(2), and as tuck_write().
  */
-ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
+ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 		      tuck_ns deadline);
 
 #ifdef __cplusplus

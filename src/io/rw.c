@@ -170,7 +170,7 @@ static void unblock_sigpipe(const sigset_t *was, bool came)
 	pthread_sigmask(SIG_SETMASK, was, NULL);
 }
 
-static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, off_t *offset,
+static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
 					   size_t n, tuck_ns deadline,
 					   int woken)
 {
@@ -273,7 +273,7 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 	return tuck__breathe(r);
 }
 
-ssize_t tuck_sendfile(int fd, int file_fd, off_t *offset, size_t n,
+ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 		      tuck_ns deadline)
 {
 	ssize_t r = TUCK__FD_FIRST;
