@@ -778,6 +778,19 @@ TEST(a_thread_that_may_unblock_is_no_deadlock)
 	CHECK_EQ(reports, 0);
 }
 
+/* Later than a time_t of 32 bits can say. */
+TEST(a_deadline_in_a_hundred_years_is_waited_for)
+{
+	tuck_id self = tuck_self();
+	clock_t cpu = clock();
+	pthread_t thread;
+
+	CHECK_EQ(pthread_create(&thread, NULL, unblock_late, &self), 0);
+	CHECK_EQ(tuck_block(TUCK_SEC(3155760000)), 0);
+	CHECK(clock() - cpu < CLOCKS_PER_SEC / 20);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
 TEST(exit_of_main_ends_a_deadlock)
 {
 	CHECK_DIES(0, "\"stuck\" waits for an unblock", {
