@@ -188,11 +188,18 @@ static __attribute__((noinline)) void divide(struct program *p)
 	volatile double q = a / b;
 	volatile long double lq = la / lb;
 	volatile float fq = fa / fb;
+	/* In memory, since x87's registers hold more than the type does. */
+	volatile double q2;
+	volatile long double lq2;
+	volatile float fq2;
 
 	change_places(p);
-	CHECK(a / b == q);
-	CHECK(la / lb == lq);
-	CHECK(fa / fb == fq);
+	q2 = a / b;
+	lq2 = la / lb;
+	fq2 = fa / fb;
+	CHECK(q == q2);
+	CHECK(lq == lq2);
+	CHECK(fq == fq2);
 }
 
 static void yield(void *arg)
