@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* The contract of an architecture, here i386 (System V ABI). */
+#ifndef TUCK__ARCH_H
+#define TUCK__ARCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Alignment of a stack pointer at a call. */
+#define TUCK__ARCH_ALIGN 16
+
+/*
+ * Bytes that a suspended context's registers take, from its stack pointer
+ * up. They hold no address of their own place, so they may be kept elsewhere
+ * and put back.
+ */
+#define TUCK__ARCH_FRAME 32
+
+/* Bytes that tuck__arch_prepare() lays below a base. */
+#define TUCK__ARCH_FIRST 48
+
+/* Where a switch goes on, and what it returns there. */
+struct tuck__landing {
+	void *sp;
+	int value;
+};
+
+typedef struct tuck__landing tuck__arch_fn(void *a, void *b);
+
+/*
+ * Push what the ABI says a call preserves, store the stack pointer in
+ * *ret_sp, take the stack pointer sp, pop and return value there.
+ */
+int tuck__arch_switch(void **ret_sp, void *sp, int value);
+
+/*
+ * The same, but in between call via(a, b) on this stack below both the saved
+ * stack pointer and low, so that it may overwrite anything above; its answer
+ * says where to go on, and with which value.
+ */
+int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
+			  void *b);
+
+/* Where the first frame starts; never called. */
+void tuck__arch_entry(void);
+
+/*
+ * Lay a first frame below base, which is aligned, and return the stack
+ * pointer for it: it calls enter() if that is not null, then fn(arg), then
+ * after(), which must not return.
+ */
+static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
+				       void (*fn)(void *), void *arg,
+				       void (*after)(void))
+{
+	uintptr_t *frame = (uintptr_t *)base - TUCK__ARCH_FIRST / 4;
+
+	frame[0] = 0x1f80;		/* MXCSR, as at exec */
+	frame[1] = 0x037f;		/* x87 control word, as at exec */
+	frame[2] = 0;
+	frame[3] = (uintptr_t)after;	/* edi */
+	frame[4] = (uintptr_t)arg;	/* esi */
+	frame[5] = (uintptr_t)fn;	/* ebx */
+	frame[6] = 0;			/* ebp: no outer frame */
+	frame[7] = (uintptr_t)tuck__arch_entry;
+	frame[8] = (uintptr_t)enter;	/* where entry's stack pointer is */
+	frame[9] = 0;
+	frame[10] = 0;
+	frame[11] = 0;
+	return frame;
+}
+
+/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+void tuck__arch_interject(void);
+
+/*
+ * Write the TUCK__ARCH_FIRST bytes that, put below the suspended frame at sp,
+ * make it call fn(arg) first and then go on where it was, with what fn
+ * returned; their address is its new stack pointer. For unwinders, whoever
+ * was suspended called fn. old is that frame, or a copy of it.
+ */
+static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
+					   void *sp, int (*fn)(void *),
+					   void *arg)
+{
+	uintptr_t *frame = ret_bytes;
+
+	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
+	__builtin_memcpy(frame, old, 8);	/* its control words */
+	frame[3] = (uintptr_t)fn;		/* edi */
+	frame[4] = (uintptr_t)arg;		/* esi */
+	frame[5] = (uintptr_t)sp;		/* ebx */
+	frame[7] = (uintptr_t)tuck__arch_interject;
+}
+
+/* Whether the CPU keeps return addresses where a slice cannot take them. */
+static inline bool tuck__arch_has_shadow_stack(void)
+{
+	uint32_t ssp = 0;
+
+	/* rdsspd: without a shadow stack it is a no-op. */
+	__asm__ volatile("rdsspd %0" : "+r"(ssp));
+	return ssp != 0;
+}
+
+static inline uintptr_t tuck__arch_sp(void)
+{
+	uintptr_t sp;
+
+	__asm__ volatile("movl %%esp, %0" : "=r"(sp));
+	return sp;
+}
+
+#endif
