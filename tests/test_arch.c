@@ -391,7 +391,7 @@ static void descend(void *self)
 {
 	struct side *me = self, *to = &sides[0];
 
-	for (int below = -64; below < 4096; below += 8) {
+	for (int below = -64; below < 4096; below += (int)sizeof(low)) {
 		low = (char *)tuck__arch_sp() - below;
 		current = to;
 		CHECK_EQ(tuck__arch_switch_via(&me->sp, low, check_low, me, to),
