@@ -460,7 +460,11 @@ static bool inside(const void *p, void (*fn)(void), uintptr_t bytes)
 /* It ends with fn, called by the entry, which not all unwinders list. */
 static void check_trace(void (*fn)(void *))
 {
-	if (inside(trace[trace_n - 1], tuck__arch_entry, 40))
+	const uintptr_t entry_bytes = (uintptr_t)tuck__arch_interject -
+				      (uintptr_t)tuck__arch_entry - 1;
+
+	CHECK(entry_bytes < 128);	/* that is the next function */
+	if (inside(trace[trace_n - 1], tuck__arch_entry, entry_bytes))
 		trace_n--;
 	CHECK(trace_n >= 1);
 	CHECK(trace_n <= 8);
