@@ -14,6 +14,10 @@
 #include <string.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct test {
 	const char *name;
 	void (*fn)(void);
@@ -74,5 +78,9 @@ void check_mem(const char *file, int line, const char *expr, const void *a,
 pid_t check_fork(int *ret_fd);
 void check_dies(const char *file, int line, pid_t pid, int fd, int how,
 		const char *text);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -39,7 +39,7 @@ static inline void needs_fifo(void)
 /* To be called before anything else of Tuck. */
 static inline void use_slots(size_t n)
 {
-	struct tuck_config config = { .stack_slots = n };
+	struct tuck_config config = { n, 0, 0, 0 };
 
 	CHECK_EQ(tuck_config_set(&config), 0);
 }

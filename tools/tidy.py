@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SPDX = "/* SPDX-License-Identifier: MIT */\n"
-CODE = re.compile(r"(include|src|tests|examples|bench|hook)/.*\.[chS]$")
+CODE = re.compile(r"(include|src|tests|examples|bench|hook)/.*\.([chS]|cpp)$")
 PUBLIC = re.compile(r"include/tuck/\w+\.h$")
 # The comment, if any, that precedes a prototype; its name and parameters.
 PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"
@@ -24,7 +24,7 @@ PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"
 LONGEST = 70
 
 
-def code(files, suffixes=".c .h .S"):
+def code(files, suffixes=".c .cpp .h .S"):
     for path, text in files.items():
         if CODE.match(path) and path.endswith(tuple(suffixes.split())):
             yield path, text
@@ -108,7 +108,7 @@ def assembly(files):
 
 def length(files):
     """no function above 70 lines without /* long: reason */"""
-    for path, text in code(files, ".c .h"):
+    for path, text in code(files, ".c .cpp .h"):
         for body in re.finditer(r"^\{\n.*?^\}$", text, re.M | re.S):
             n = body[0].count("\n") + 1
             above = text[:body.start()].rsplit("\n}\n", 1)[-1]
