@@ -57,7 +57,6 @@
 
 #define SCRIBBLE	UINT64_C(0xa5a5a5a5a5a5a5a5)
 
-struct tuck__eh *__cxa_get_globals(void) __attribute__((__weak__));
 void __asan_init(void) __attribute__((__weak__));
 
 /*
@@ -410,13 +409,15 @@ void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 
 	*c = (struct tuck__cache){
 		.err = &errno,
-		.eh = __cxa_get_globals ? __cxa_get_globals() : &c->no_cxx,
+		.eh = tuck__cxx_globals(),
 		.host = host,
 		.slot_bytes = tuck__whole_pages(config->slot_bytes),
 		.guard_bytes = tuck__whole_pages(config->guard_bytes),
 		.slots_max = (uint32_t)config->stack_slots,
 		.dice = (uint32_t)config->seed,
 	};
+	if (!c->eh)
+		c->eh = &c->no_cxx;
 	tuck__stack_find_native(c);
 	tuck__carry_freeze();
 }

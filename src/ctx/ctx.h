@@ -102,7 +102,13 @@ struct tuck__host {
 struct tuck__eh {
 	void *caught;
 	unsigned int uncaught;
+#if defined(__arm__)
+	void *propagating;	/* of its own unwinder's ABI */
+#endif
 };
+
+/* cxx.c: the calling thread's; NULL without a C++ runtime. */
+struct tuck__eh *tuck__cxx_globals(void);
 
 /* One OS thread's stacks and slices: a cache of stacks. */
 struct tuck__cache {

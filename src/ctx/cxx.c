@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Finds C++'s exception globals of the calling thread: which exceptions are
+ * being caught, and how many are on their way (Itanium C++ ABI, 2.2.2).
+ *
+ * They belong to the C++ runtime, which nothing obliges a program to have.
+ * One that it was linked with is bound to the weak symbol here. One that
+ * came by dlopen(), as what a plugin needs, is looked for by its name. It
+ * then stays loaded, since what it keeps is used from here on.
+ *
+ * Not seen, so that there a tasklet must not switch inside a catch, or inside
+ * a destructor while an exception is on its way:
+ * - a runtime that is loaded after the thread became a proc; threads that
+ *   become procs after that see it;
+ * - one that is linked statically into a plugin, or loaded by dlmopen();
+ * - a second one, as libc++abi beside libstdc++.
+ *
+ * Why not otherwise: to look again at each switch for a runtime that was not
+ * there costs more than the switch does. dlopen() without a look at what is
+ * loaded searches the file system, and leaves a dlerror() behind.
+ */
+#include <dlfcn.h>
+#include <link.h>
+#include <string.h>
+
+#include "ctx/ctx.h"
+
+typedef struct tuck__eh *globals_fn(void);
+typedef void *open_fn(const char *name, int how);
+
+globals_fn __cxa_get_globals __attribute__((__weak__));
+
+static int find_runtime(struct dl_phdr_info *info, size_t bytes, void *ret_name)
+{
+	static const char *const names[] = { "libstdc++.so.6",
+					     "libc++abi.so.1" };
+
+	(void)bytes;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (info->dlpi_name && strstr(info->dlpi_name, names[i])) {
+			*(const char **)ret_name = names[i];
+			return 1;
+		}
+	}
+	return 0;
+}
+
+static globals_fn *find_loaded(void)
+{
+	const char *name = NULL;
+	void *runtime = NULL;
+	open_fn *open;
+
+	if (!dl_iterate_phdr(find_runtime, &name))
+		return NULL;
+	/* Named outright, it makes linkers warn in each static program. */
+	open = (open_fn *)dlsym(RTLD_DEFAULT, "dlopen");
+	if (open)
+		runtime = open(name, RTLD_LAZY | RTLD_NOLOAD);
+	if (!runtime)
+		return NULL;
+	return (globals_fn *)dlsym(runtime, "__cxa_get_globals");
+}
+
+struct tuck__eh *tuck__cxx_globals(void)
+{
+	globals_fn *fn = __cxa_get_globals;
+
+	if (!fn)
+		fn = find_loaded();
+	return fn ? fn() : NULL;
+}
