@@ -36,7 +36,7 @@ tuck__noreturn tuck__cold void tuck__fatal(const char *format, ...)
 #ifdef TUCK_CHECKS
 #define TUCK__EXPENSIVE(cond) TUCK__ASSERT(cond)
 #else
-#define TUCK__EXPENSIVE(cond) ((void)0)
+#define TUCK__EXPENSIVE(cond) ((void)(0 && (cond)))
 #endif
 
 #define tuck__container(ptr, type, member) \
