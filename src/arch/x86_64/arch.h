@@ -45,7 +45,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller one
+ * byte before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -66,13 +69,13 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	frame[4] = (uintptr_t)fn;	/* r12 */
 	frame[5] = 0;			/* rbx */
 	frame[6] = 0;			/* rbp: no outer frame */
-	frame[7] = (uintptr_t)tuck__arch_entry;
+	frame[7] = (uintptr_t)tuck__arch_entry + 1;
 	frame[8] = 0;
 	frame[9] = 0;
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -92,7 +95,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	frame[3] = (uintptr_t)arg;		/* r13 */
 	frame[4] = (uintptr_t)fn;		/* r12 */
 	frame[5] = (uintptr_t)sp;		/* rbx */
-	frame[7] = (uintptr_t)tuck__arch_interject;
+	frame[7] = (uintptr_t)tuck__arch_interject + 1;
 }
 
 /* Whether the CPU keeps return addresses where a slice cannot take them. */

@@ -35,17 +35,21 @@ FUNCTION tuck__arch_switch_via
 	movq	%rcx, %rdi
 	movq	%r8, %rsi
 	call	*%rdx			/* rax: stack pointer, edx: value */
+	/*
+	 * Here what was at rbp may be gone already, but a debugger that steps
+	 * over the call knows by it that it is back.
+	 */
 	movq	%rax, %rsi
+	FRAME_AT %rsi
 	movl	%edx, %eax
 	RESUME
 END tuck__arch_switch_via
 
 /* r15: enter or null, r12: fn, r13: its argument, r14: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look one byte before a return address. */
-	nop
-FUNCTION tuck__arch_entry
+BEGIN tuck__arch_entry
 	.cfi_undefined %rip		/* the outermost frame */
+	nop				/* looked at in place of what follows */
 	testq	%r15, %r15
 	jz	1f
 	call	*%r15
@@ -57,9 +61,9 @@ END tuck__arch_entry
 
 /* r12: fn, r13: its argument, rbx: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nop
-FUNCTION tuck__arch_interject
+BEGIN tuck__arch_interject
 	FRAME_AT %rbx
+	nop
 	movq	%r13, %rdi
 	call	*%r12
 	movq	%rbx, %rsi
