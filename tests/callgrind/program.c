@@ -19,6 +19,7 @@ static void start(void (*fn)(void *), void *arg)
 
 /* -- a switch of two contexts, without a scheduler -- */
 
+static const struct tuck__host nobody;
 static struct tuck__cache cache;
 static struct tuck__ctx main_ctx, other_ctx;
 
@@ -35,12 +36,33 @@ static void work_switch(long rounds)
 	struct tuck_config config;
 
 	tuck__config_get(&config);
-	tuck__cache_init(&cache, NULL, &config);
+	tuck__cache_init(&cache, &nobody, &config);
 	tuck__ctx_init_native(&cache, &main_ctx);
 	if (tuck__ctx_admit(&cache, &other_ctx, &main_ctx, switch_back, NULL))
 		exit(1);
 	for (rounds /= 2; rounds > 0; rounds--)
 		tuck__ctx_switch(&cache, &main_ctx, &other_ctx, 0);
+}
+
+/* The same by the public call, which any C stack may make. */
+static struct tuck_ctx *public_main, public_other;
+
+static struct tuck_ctx *public_back(void *arg)
+{
+	(void)arg;
+	for (;;)
+		tuck_ctx_switch(public_main, NULL, NULL);
+	return public_main;
+}
+
+static void work_public(long rounds)
+{
+	public_main = tuck_ctx_self();
+	if (tuck_ctx_init(&public_other, NULL, NULL) < 0 ||
+	    tuck_ctx_start(&public_other, public_back, NULL, NULL) < 0)
+		exit(1);
+	for (rounds /= 2; rounds > 0; rounds--)
+		tuck_ctx_switch(&public_other, NULL, NULL);
 }
 
 /* -- tasklets -- */
@@ -132,9 +154,9 @@ static const struct {
 	const char *name;
 	void (*fn)(long rounds);
 } works[] = {
-	{ "switch", work_switch },   { "yield", work_yield },
-	{ "message", work_message }, { "spawn", work_spawn },
-	{ "copied", work_copied },
+	{ "switch", work_switch }, { "tuck_ctx_switch", work_public },
+	{ "yield", work_yield },   { "message", work_message },
+	{ "spawn", work_spawn },   { "copied", work_copied },
 };
 
 int main(int argc, char **argv)
