@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The switch for 32-bit ARM, AAPCS with hard floats. arch.h has the contract,
- * frame.h what lies on a suspended stack.
+ * frame.inc what lies on a suspended stack.
  */
-#include "frame.h"
+#include "frame.inc"
 
 	.text
 

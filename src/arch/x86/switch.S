@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The switch for i386, System V ABI. arch.h has the contract, frame.h what
+ * The switch for i386, System V ABI. arch.h has the contract, frame.inc what
  * lies on a suspended stack.
  *
  * No shadow stack: this object is marked for indirect branch tracking at
  * most, since a slice cannot carry a shadow stack along (rule S8).
  */
-#include "frame.h"
+#include "frame.inc"
 
 	.text
 
