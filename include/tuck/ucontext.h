@@ -68,8 +68,7 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
  * calling point all the same; 0 when that is gone on with.
  */
 int tuck_swapcontext(struct tuck_ucontext *oucp,
-		     const struct tuck_ucontext *ucp)
-	__attribute__((__returns_twice__));
+		     const struct tuck_ucontext *ucp);
 
 /*
  * Give back what a context holds whose function will not return: its slice,

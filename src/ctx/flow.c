@@ -220,7 +220,7 @@ int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
 		return -ENOMEM;
 	if (s && s->owner != &th->cache)
 		return -EXDEV;
-	if (!base_valid(s, base))
+	if (!base_valid(s, base) || !base_valid(s, base_on(s, base)))
 		return -EINVAL;
 	*f = (struct tuck__flow){ .owner = th, .stack = s };
 	f->base = base_on(s, base);

@@ -191,6 +191,8 @@ int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
 	int r;
 
 	TUCK__ASSERT(!tucked || !tuck__hole_bytes(ctx));
+	if (sp > end)
+		tuck__ctx_clean(end, sp);
 	if (sp >= end && tucked) {
 		ctx->sp = sp;
 		ctx->tucked = 0;
@@ -373,6 +375,20 @@ void tuck__ctx_hole(struct tuck__ctx *ctx, const void *p, size_t n)
 		ctx->hole_from = (uint16_t)from;
 		ctx->hole_to = (uint16_t)to;
 	}
+}
+
+void tuck__ctx_left(struct tuck__ctx *ctx, const char *p, size_t n)
+{
+#if TUCK__ASAN
+	for (size_t i = 0; i < n; i += 8)
+		if (p + i >= (char *)ctx->sp &&
+		    p + i < (char *)ctx->sp + ctx->tucked)
+			*kept_shadow(ctx, p + i) = 0;
+		else
+			tuck__ctx_clean(p + i, p + i + 8);
+#else
+	(void)ctx, (void)p, (void)n;
+#endif
 }
 
 int tuck__ctx_ranges(const struct tuck__ctx *ctx, char *from,

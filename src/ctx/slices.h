@@ -60,6 +60,9 @@ void tuck__ctx_tuck(struct tuck__cache *c, struct tuck__ctx *ctx, char *end);
 /* Put all of it back; nobody else has bytes there. */
 void tuck__ctx_bring_back(struct tuck__cache *c, struct tuck__ctx *ctx);
 
+/* Other frames than those of now had [p, p + n): their poison is gone. */
+void tuck__ctx_left(struct tuck__ctx *ctx, const char *p, size_t n);
+
 /* Call fn for each piece of memory that holds bytes of [from, base). */
 int tuck__ctx_ranges(const struct tuck__ctx *ctx, char *from,
 		     void (*fn)(void *arg, void *from, void *to), void *arg);

@@ -116,7 +116,7 @@ static int jump_here(const struct tuck_ucontext *ucp)
 	if ((uintptr_t)p->sp < tuck__arch_sp())
 		return -EINVAL;
 	swap_mask(p->of->owner, &ucp->uc_sigmask, NULL);
-	tuck__ctx_clean((void *)tuck__arch_sp(), p->sp);
+	tuck__ctx_clean((void *)tuck__arch_sp(), p->sp + TUCK__ARCH_FRAME);
 	return tuck__arch_switch_via(&from, p->sp, jump, p, NULL);
 }
 
@@ -154,34 +154,39 @@ static int move_to(const struct point *p)
 {
 	struct tuck__cache *c = &p->of->owner->cache;
 	struct tuck__ctx *ctx = &p->of->ctx;
-	char *sp = p->sp;
+	char *sp = p->sp, *low = sp;
 	int r;
 
 	if (sp < (char *)ctx->sp)
 		return -EINVAL;		/* its frame was left since then */
 #if TUCK__ASAN
+	low -= TUCK__ARCH_FIRST;
+#endif
+	r = tuck__ctx_set_sp(c, ctx, low);
+	if (r < 0)
+		return r;
+	tuck__ctx_left(ctx, low, (size_t)(sp + sizeof(p->frame) - low));
+#if TUCK__ASAN
 	char bytes[TUCK__ARCH_FIRST];
 
 	tuck__arch_prepare_call(bytes, p->frame, sp, arrive, NULL);
-	r = tuck__ctx_set_sp(c, ctx, sp - sizeof(bytes));
-	if (r == 0)
-		tuck__ctx_write(ctx, sp - sizeof(bytes), bytes, sizeof(bytes));
-#else
-	r = tuck__ctx_set_sp(c, ctx, sp);
+	tuck__ctx_write(ctx, low, bytes, sizeof(bytes));
 #endif
-	if (r == 0)
-		tuck__ctx_write(ctx, sp, p->frame, sizeof(p->frame));
-	return r;
+	tuck__ctx_write(ctx, sp, p->frame, sizeof(p->frame));
+	return 0;
 }
 
 /* Make the context that ucp is a point of ready to be switched to. */
 static int prepare(struct tuck__thread *th, struct tuck_ucontext *ucp)
 {
-	struct point *p = point_of(ucp);
+	struct point *p;
 	bool waits;
 	int r;
 
-	if (!ucp || p->mark != mark_of(p))
+	if (!ucp)
+		return -EINVAL;
+	p = point_of(ucp);
+	if (p->mark != mark_of(p))
 		return -EINVAL;
 	if (p->starts)
 		r = p->of->owner == th ? ready_to_start(ucp) : -EXDEV;
@@ -302,9 +307,9 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 	p->of = tuck__flow(&p->own);
 	memset(&p->own, 0, sizeof(p->own));
 	p->err = -EINVAL;
+	p->of->owner = th;
 	if (!th || !fn || argc < 0 || argc > TUCK_UCONTEXT_ARGS)
 		return;
-	p->of->owner = th;
 	va_start(args, argc);
 	for (int i = 0; i < TUCK_UCONTEXT_ARGS; i++)
 		p->args[i] = i < argc ? va_arg(args, uintptr_t) : 0;
@@ -318,9 +323,9 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 
 int tuck_dropcontext(struct tuck_ucontext *ucp)
 {
-	struct point *p = point_of(ucp);
-
-	return ucp && own_alive(p) ? tuck_ctx_fini(&p->own) : 0;
+	if (!ucp || !own_alive(point_of(ucp)))
+		return 0;
+	return tuck_ctx_fini(&point_of(ucp)->own);
 }
 
 int tuck_ucontext_sigmask(int on)

@@ -1,0 +1,19 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs programs, and fails unless all print the same as the first one.
+# Usage: same.sh PROGRAM...
+set -eu
+want=$("$1")
+echo "1..$(($# - 1))"
+n=0 failed=0
+shift
+for program; do
+	n=$((n + 1))
+	if got=$("$program") && [ "$got" = "$want" ] && [ -n "$got" ]; then
+		echo "ok $n - $(basename "$program")"
+	else
+		echo "not ok $n - $(basename "$program")"
+		failed=1
+	fi
+done
+exit $failed
