@@ -206,24 +206,33 @@ static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
 }
 #endif
 
-/* Where ctx, which starts, has its base: the caller runs on stack from. */
-static void settle(struct tuck__cache *c, const struct tuck__stack *from,
-		   struct tuck__ctx *ctx)
+/* Below what lies on s; the caller runs on from. */
+static tuck__noinline void settle_low(const struct tuck__stack *from,
+				      struct tuck__ctx *ctx)
 {
 	const uintptr_t frames = TUCK__ARCH_FRAME + 256; /* of our own */
 	struct tuck__stack *s = ctx->stack;
 	uintptr_t low;
 
-	if (!s) {
-		ctx->stack = s = tuck__slots_take(c, ctx);
-		ctx->base = s->base;
+	if (s == from)
+		low = tuck__arch_sp() - frames;
+	else
+		low = (uintptr_t)(s->top ? s->top->sp : s->base);
+	ctx->base = (char *)(low & -(uintptr_t)TUCK__ARCH_ALIGN);
+	if (s->reach < ctx->base)
+		s->reach = ctx->base;
+}
+
+/* Where ctx, which starts, has its base. */
+static tuck__noinline void settle(struct tuck__cache *c,
+				  const struct tuck__stack *from,
+				  struct tuck__ctx *ctx)
+{
+	if (tuck__likely(!ctx->stack)) {
+		ctx->stack = tuck__slots_take(c, ctx);
+		ctx->base = ctx->stack->base;
 	} else if (ctx->flags & TUCK__CTX_LOW) {
-		low = s == from ? tuck__arch_sp() - frames :
-		      s->top	? (uintptr_t)s->top->sp :
-				  (uintptr_t)s->base;
-		ctx->base = (char *)(low & -(uintptr_t)TUCK__ARCH_ALIGN);
-		if (s->reach < ctx->base)
-			s->reach = ctx->base;
+		settle_low(from, ctx);
 	}
 }
 

@@ -31,7 +31,8 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	return extra;
 }
 
-static void free_defers(struct tuck__sched *s, struct tuck__extra *extra)
+static tuck__noinline void free_block(struct tuck__sched *s,
+				      struct tuck__extra *extra)
 {
 	struct tuck__defer *d;
 
@@ -39,15 +40,13 @@ static void free_defers(struct tuck__sched *s, struct tuck__extra *extra)
 		extra->defers = d->next;
 		tuck__slice_put(&s->cache.slices, d, d->slice_class);
 	}
+	tuck__slice_put(&s->cache.slices, extra, extra->slice_class);
 }
 
-static void free_extra(struct tuck__sched *s, struct tuck__tasklet *t)
+static inline void free_extra(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	if (tuck__unlikely(t->extra != NULL)) {
-		free_defers(s, t->extra);
-		tuck__slice_put(&s->cache.slices, t->extra,
-				t->extra->slice_class);
-	}
+	if (tuck__unlikely(t->extra != NULL))
+		free_block(s, t->extra);
 	t->extra = NULL;
 }
 
