@@ -3,8 +3,9 @@
  * Blocks for slices, cut from chunks and kept in a free list per class.
  *
  * Classes are steps of 64 bytes up to 1 KiB, then four steps to each power
- * of two up to 64 KiB; a larger block is mapped on its own and its class is
- * the number of its pages above the last of these.
+ * of two up to 64 KiB; a larger block is mapped on its own, behind the link
+ * by which the pool's end finds it, and its class is the number of its pages
+ * above the last of these.
  *
  * Invariants:
  * 1. A pool is used by one OS thread only, so it takes no lock.
@@ -34,6 +35,12 @@ struct tuck__chunk {
 	char pad[STEP - sizeof(struct tuck__chunk *)];
 };
 
+struct tuck__large {
+	struct tuck__large *next, *prev;
+	size_t bytes;
+	char pad[STEP - 2 * sizeof(struct tuck__large *) - sizeof(size_t)];
+};
+
 static uint32_t class_of(size_t bytes)
 {
 	uint32_t log, step;
@@ -42,7 +49,7 @@ static uint32_t class_of(size_t bytes)
 		return bytes ? (uint32_t)(bytes - 1) / STEP : 0;
 	if (bytes > LARGE_BYTES)
 		return TUCK__SLICE_CLASSES +
-		       (uint32_t)((bytes - 1) / PAGE - LARGE_BYTES / PAGE);
+		       (uint32_t)((bytes + STEP - 1 - LARGE_BYTES) / PAGE);
 	log = 31 - (uint32_t)__builtin_clz((uint32_t)bytes - 1);
 	step = ((uint32_t)bytes - 1) >> (log - 2) & 3;
 	return SMALL_CLASSES + (log - 10) * 4 + step;
@@ -54,7 +61,7 @@ size_t tuck__slice_large_class_bytes(uint32_t cls)
 
 	if (cls >= TUCK__SLICE_CLASSES)
 		return LARGE_BYTES +
-		       (size_t)(cls - TUCK__SLICE_CLASSES + 1) * PAGE;
+		       (size_t)(cls - TUCK__SLICE_CLASSES + 1) * PAGE - STEP;
 	return (size_t)(large % 4 + 5) << (large / 4 + 8);
 }
 
@@ -80,11 +87,31 @@ static void *cut(struct tuck__slice_pool *p, size_t bytes)
 
 static void *get_large(struct tuck__slice_pool *p, size_t bytes)
 {
-	void *block = tuck__map(bytes);
+	struct tuck__large *l;
 
-	if (block)
-		p->bytes += bytes;
-	return block;
+	bytes += sizeof(*l);
+	l = tuck__map(bytes);
+	if (!l)
+		return NULL;
+	l->bytes = bytes;
+	l->next = p->large;
+	if (l->next)
+		l->next->prev = l;
+	p->large = l;
+	p->bytes += bytes;
+	return l + 1;
+}
+
+static void put_large(struct tuck__slice_pool *p, struct tuck__large *l)
+{
+	if (l->next)
+		l->next->prev = l->prev;
+	if (l->prev)
+		l->prev->next = l->next;
+	else
+		p->large = l->next;
+	p->bytes -= l->bytes;
+	tuck__unmap(l, l->bytes);
 }
 
 void *tuck__slice_get(struct tuck__slice_pool *p, size_t bytes,
@@ -112,8 +139,7 @@ void tuck__slice_put(struct tuck__slice_pool *p, void *memory, uint32_t cls)
 	if (!block)
 		return;
 	if (cls >= TUCK__SLICE_CLASSES) {
-		tuck__unmap(block, tuck__slice_class_bytes(cls));
-		p->bytes -= tuck__slice_class_bytes(cls);
+		put_large(p, (struct tuck__large *)memory - 1);
 		return;
 	}
 	block->next = p->free[cls];
@@ -122,6 +148,8 @@ void tuck__slice_put(struct tuck__slice_pool *p, void *memory, uint32_t cls)
 
 void tuck__slice_pool_fini(struct tuck__slice_pool *p)
 {
+	while (p->large)
+		put_large(p, p->large);
 	while (p->chunks) {
 		struct tuck__chunk *chunk = p->chunks;
 

@@ -12,6 +12,7 @@ struct tuck__slice_pool {
 	struct tuck__block *free[TUCK__SLICE_CLASSES];
 	char *fresh, *fresh_end;	/* of the newest chunk, not yet cut */
 	struct tuck__chunk *chunks;
+	struct tuck__large *large;
 	size_t bytes;			/* held from the system */
 };
 
