@@ -10,9 +10,9 @@
  * (Tismer, 2002) and greenlet; the interface to inactive contexts is the one
  * that LLVM's developers discussed in 2010.
  *
- * A context belongs to the thread that made it (-EXDEV in others), and what
- * it holds is gone when that thread ends. Every thread has a main context,
- * the flow that it began with. Contexts and tasklets in one thread: contexts
+ * Contexts and stacks belong to the thread that made them (-EXDEV in others)
+ * and are gone when that thread ends; a stack must not be named after that.
+ * Every thread has a main context, the flow that it began with. Contexts and tasklets in one thread: contexts
  * may be used by the main tasklet only. No call here may be made in a signal
  * handler.
  *
@@ -61,7 +61,10 @@ struct tuck_stack *tuck_stack_from(void *memory, size_t bytes);
  */
 int tuck_stack_free(struct tuck_stack *stack);
 
-/* A context, in the caller's memory, where it stays from init to fini. */
+/*
+ * A context, in the caller's memory, where it stays from init to fini: not on
+ * a part of a stack that another context may lie on.
+ */
 struct tuck_ctx {
 	uint64_t opaque[24];
 };
@@ -74,8 +77,8 @@ typedef struct tuck_ctx *tuck_ctx_fn(void *arg);
  * thread's pool, and base must be NULL too. Else base NULL means the stack's
  * end; or, on the native stack, just below what lies there when it starts.
  * A failure leaves ctx untouched.
- * Switches: no. Errors: -EINVAL for a base that is not on the stack or has
- * no room below it, -EXDEV for another thread's stack, -ENOMEM.
+ * Switches: no. Errors: -EINVAL for a base that is not on the stack, is at
+ * the very end of the native one or has no room below it, -EXDEV for another thread's stack, -ENOMEM.
  */
 int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base);
 

@@ -12,6 +12,7 @@
 
 #include "arch.h"
 #include "base/check.h"
+#include "base/list.h"
 #include "ctx/annotate.h"
 #include "ctx/pool.h"
 
@@ -73,7 +74,10 @@ struct tuck__stack {
 	uint32_t traffic;	/* how often a slice moved, fading */
 	enum tuck__stack_kind kind;
 	size_t guard;		/* bytes below limit that fault */
-	struct tuck__stack *next_vacant;
+	union {
+		struct tuck__stack *next_vacant;
+		struct tuck__link of_thread;	/* those of ctx.h */
+	};
 	struct tuck__cache *owner;
 	uint32_t holders;	/* contexts of ctx.h made for it */
 };

@@ -11,6 +11,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,7 @@ static __thread struct tuck__thread *here
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_ends;
 static bool have_key;
+static atomic_uint_fast64_t threads;
 
 /* -- the host -- */
 
@@ -70,11 +72,23 @@ static const struct tuck__host host = { stay, ended, called, running };
 
 /* -- threads -- */
 
+static void free_stack(struct tuck__stack *s)
+{
+	tuck__link_remove(&s->of_thread);
+	if (s->kind == TUCK__STACK_BORROWED)
+		tuck__free(s);
+	else
+		tuck__stack_free(s);
+}
+
 static void on_thread_end(void *arg)
 {
 	struct tuck__thread *th = arg;
 
 	here = NULL;
+	while (!tuck__list_empty(&th->stacks))
+		free_stack(tuck__container(th->stacks.next, struct tuck__stack,
+					   of_thread));
 	tuck__cache_fini(&th->cache);
 	tuck__free(th);
 }
@@ -96,7 +110,10 @@ static tuck__noinline struct tuck__thread *make_thread(void)
 	}
 	tuck__config_get(&config);
 	tuck__cache_init(&th->cache, &host, &config);
-	th->main.owner = th->main.alive = th;
+	th->number = atomic_fetch_add(&threads, 1) + 1;
+	tuck__link_init(&th->stacks);
+	th->main.owner = th;
+	th->main.number = th->main.alive = th->number;
 	th->main.stack = &th->cache.native;
 	th->running = &th->main;
 	here = th;
@@ -120,7 +137,7 @@ int tuck__flow_check(const struct tuck_ctx *ctx)
 {
 	if (!ctx)
 		return -EINVAL;
-	return here && tuck__flow(ctx)->owner == here ? 0 : -EXDEV;
+	return here && tuck__flow(ctx)->number == here->number ? 0 : -EXDEV;
 }
 
 int tuck__flow_check_suspended(const struct tuck_ctx *ctx)
@@ -153,8 +170,10 @@ struct tuck_stack *tuck_stack_new(size_t bytes)
 	struct tuck__thread *th = tuck__thread();
 	struct tuck__stack *s = th ? tuck__stack_new(&th->cache, bytes) : NULL;
 
-	if (s)
+	if (s) {
 		s->kind = TUCK__STACK_FREE;
+		tuck__link_before(&th->stacks, &s->of_thread);
+	}
 	return public_stack(s);
 }
 
@@ -170,6 +189,7 @@ struct tuck_stack *tuck_stack_from(void *memory, size_t bytes)
 		return NULL;
 	s->owner = &th->cache;
 	s->kind = TUCK__STACK_BORROWED;
+	tuck__link_before(&th->stacks, &s->of_thread);
 	s->limit = memory;
 	s->base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN);
 	return public_stack(s);
@@ -187,18 +207,17 @@ int tuck_stack_free(struct tuck_stack *stack)
 		return -EINVAL;
 	if (s->holders)
 		return -EBUSY;
-	if (s->kind == TUCK__STACK_BORROWED)
-		tuck__free(s);
-	else
-		tuck__stack_free(s);
+	free_stack(s);
 	return 0;
 }
 
 /* -- making and ending contexts -- */
 
+/* At the end of the native one lies what is not the program's. */
 static bool base_valid(const struct tuck__stack *s, const char *base)
 {
-	return !base || (s && base <= s->base && base >= s->limit + BYTES_MIN);
+	return !base || (s && base >= s->limit + BYTES_MIN &&
+			 base <= s->base - (s->kind == TUCK__STACK_NATIVE));
 }
 
 /* The base that is meant by one on s; NULL: to be found at the start. */
@@ -222,7 +241,9 @@ int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
 		return -EXDEV;
 	if (!base_valid(s, base) || !base_valid(s, base_on(s, base)))
 		return -EINVAL;
-	*f = (struct tuck__flow){ .owner = th, .stack = s };
+	*f = (struct tuck__flow){ .owner = th,
+				  .number = th->number,
+				  .stack = s };
 	f->base = base_on(s, base);
 	f->ctx.flags = TUCK__CTX_NEW;
 	if (s)
@@ -261,7 +282,8 @@ int tuck_ctx_fini(struct tuck_ctx *ctx)
 		tuck__ctx_retire(&here->cache, &f->ctx);
 	if (f->stack)
 		f->stack->holders--;
-	f->owner = f->alive = NULL;
+	f->owner = NULL;
+	f->number = f->alive = 0;
 	return 0;
 }
 
@@ -320,7 +342,7 @@ int tuck_ctx_switch(struct tuck_ctx *to, void *value, void **ret_value)
 	struct tuck__thread *th = here;
 	struct tuck__flow *f = tuck__flow(to);
 
-	if (tuck__unlikely(!to || !th || f->alive != th))
+	if (tuck__unlikely(!to || !th || f->alive != th->number))
 		return refuse(to);
 	return go(th, f, value, ret_value);
 }
@@ -349,7 +371,7 @@ int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg)
 	f->fn = fn;
 	f->arg = arg;
 	f->ret_value = NULL;
-	f->alive = here;
+	f->alive = here->number;
 	return 0;
 }
 
@@ -369,7 +391,7 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 		return r;
 	r = tuck__flow_go(here, f, NULL, ret_value);
 	if (r < 0) {
-		f->alive = NULL;
+		f->alive = 0;
 		tuck__ctx_retire(&here->cache, &f->ctx);
 	}
 	return r;
@@ -384,13 +406,13 @@ void tuck_ctx_leave(struct tuck_ctx *to, void *value)
 
 	if (!th || (self = th->running) == &th->main)
 		tuck__fatal("a main context cannot be left for good");
-	if (!to || f->alive != th || f == self)
+	if (!to || f->alive != th->number || f == self)
 		tuck__fatal("a context ended without a successor that waits: "
 			    "it is NULL, itself, not started, ended, or "
 			    "another thread's");
 	stack = self->ctx.stack;
 	base = self->ctx.base;
-	self->alive = NULL;
+	self->alive = 0;
 	th->running = f;
 	deliver(f, value);
 	tuck__ctx_retire(&th->cache, &self->ctx);

@@ -10,8 +10,9 @@
 /* In the caller's struct tuck_ctx. */
 struct tuck__flow {
 	struct tuck__ctx ctx;
-	struct tuck__thread *owner;
-	struct tuck__thread *alive;	/* owner, from start to end */
+	struct tuck__thread *owner;	/* only if it is the thread number */
+	uint64_t number;
+	uint64_t alive;			/* number, from start to end; or 0 */
 	void **ret_value;		/* where it wants what it gets */
 	struct tuck__stack *stack;	/* NULL: a slot */
 	char *base;			/* as it was asked for */
@@ -31,6 +32,8 @@ struct tuck__thread {
 	struct tuck__cache cache;
 	struct tuck__flow *running;
 	struct tuck__flow main;
+	struct tuck__link stacks;	/* that the program has made */
+	uint64_t number;		/* never another thread's */
 	bool sigmask;			/* travels: ucontext.h */
 	uint64_t points;		/* kept so far */
 };

@@ -134,7 +134,7 @@ static int ready_to_start(struct tuck_ucontext *ucp)
 		if (f == f->owner->running)
 			return -EBUSY;
 		tuck__ctx_retire(&f->owner->cache, &f->ctx);
-		f->alive = NULL;
+		f->alive = 0;
 	}
 	p->of = f;
 	return tuck__flow_admit(f, run_made, ucp);
