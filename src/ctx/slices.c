@@ -184,39 +184,58 @@ static void shift_slice(struct tuck__ctx *ctx, char *sp)
 	ctx->tucked = (uint32_t)(end - sp);
 }
 
-int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
+/*
+ * Whose bytes are all on the stack: the new ones, too, as far as nobody else
+ * may lie there, and those below in the slice.
+ */
+static void grow_down(struct tuck__ctx *ctx, char *sp)
 {
-	char *was = ctx->sp, *end = was + ctx->tucked;
-	uint32_t tucked = ctx->tucked;
-	int r;
+	char *was = ctx->sp, *end = tuck__ctx_reach(ctx);
 
-	TUCK__ASSERT(!tucked || !tuck__hole_bytes(ctx));
-	if (sp > end)
-		tuck__ctx_clean(end, sp);
-	if (sp >= end && tucked) {
-		ctx->sp = sp;
-		ctx->tucked = 0;
-		return 0;
-	}
-	if (sp >= was) {
-		if (tucked)
-			shift_slice(ctx, sp);
-		ctx->sp = sp;
-		return 0;
-	}
+	if (!(ctx->flags & TUCK__CTX_ABSENT) || end < sp)
+		end = sp;
+	if (end > was)
+		end = was;
+	ctx->sp = sp;
+	ctx->tucked = (uint32_t)(end - sp);
+	if (TUCK__ASAN && ctx->tucked)
+		memset(kept_shadow(ctx, end) + 1, 0, ctx->tucked / 8);
+	tuck__ctx_clean(end, was);
+}
+
+static int lower_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
+{
+	char *was = ctx->sp;
+	int r = 0;
+
 	/* Room first, for as many bytes as it will have. */
 	ctx->sp = sp;
-	r = tucked || ctx->flags & TUCK__CTX_SHARED ?
-		    tuck__ctx_reserve(c, ctx) :
-		    0;
+	if (ctx->tucked || ctx->flags & TUCK__CTX_SHARED)
+		r = tuck__ctx_reserve(c, ctx);
 	ctx->sp = was;
 	if (r < 0)
 		return r;
-	if (tucked)
+	if (ctx->tucked)
 		shift_slice(ctx, sp);
 	else
-		tuck__ctx_clean(sp, was);
-	ctx->sp = sp;
+		grow_down(ctx, sp);
+	return 0;
+}
+
+int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
+{
+	char *end = (char *)ctx->sp + ctx->tucked;
+
+	TUCK__ASSERT(!ctx->tucked || !tuck__hole_bytes(ctx));
+	if (sp < (char *)ctx->sp)
+		return lower_sp(c, ctx, sp);
+	if (sp < end) {
+		shift_slice(ctx, sp);
+	} else {
+		tuck__ctx_clean(end, sp);
+		ctx->sp = sp;
+		ctx->tucked = 0;
+	}
 	return 0;
 }
 
