@@ -183,9 +183,10 @@ int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n);
 
 /*
  * Let a suspended context go on from sp: one that tuck_ctx_info() gave
- * earlier, with the frame of tuck_ctx_frame_bytes() bytes as it was then; or
- * a lower one, where the caller then writes such a frame, by tuck_ctx_addr().
- * Bytes below sp are lost, new ones are undefined.
+ * earlier, with the bytes above it as they were then (its calls have written
+ * there since); or a lower one, where the caller then writes a frame of
+ * tuck_ctx_frame_bytes(). Both by tuck_ctx_addr(). Bytes below sp are lost,
+ * new ones are undefined.
  * Switches: no. Errors: -EINVAL for an address that is not on its stack
  * below its base or not aligned, -EBUSY if it is not suspended, -EXDEV,
  * -ENOMEM; a failure changes nothing.

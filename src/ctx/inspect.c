@@ -24,7 +24,7 @@ static enum tuck_ctx_state state_of(const struct tuck__flow *f)
 int tuck_ctx_info(const struct tuck_ctx *ctx, struct tuck_ctx_info *ret_info)
 {
 	const struct tuck__flow *f = tuck__flow(ctx);
-	const struct tuck__ctx *x = &f->ctx;
+	const struct tuck__ctx *x;
 	const struct tuck__stack *s;
 	struct tuck_ctx_info info = { 0 };
 	int r = tuck__flow_check(ctx);
@@ -32,6 +32,7 @@ int tuck_ctx_info(const struct tuck_ctx *ctx, struct tuck_ctx_info *ret_info)
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE(ret_info, -EINVAL);
+	x = &f->ctx;
 	info.state = state_of(f);
 	s = f->alive ? x->stack : f->stack;
 	info.base = f->alive ? x->base : f->base;
