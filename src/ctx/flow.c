@@ -379,6 +379,7 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 		   void **ret_value)
 {
 	struct tuck__flow *f = tuck__flow(ctx);
+	tuck_ctx_fn *before;
 	int r = tuck__flow_check(ctx);
 
 	if (r < 0)
@@ -386,12 +387,14 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 	TUCK__REQUIRE(fn, -EINVAL);
 	if (f->alive)
 		return -EBUSY;
+	before = f->fn;
 	r = tuck__flow_admit(f, fn, arg);
 	if (r < 0)
 		return r;
 	r = tuck__flow_go(here, f, NULL, ret_value);
 	if (r < 0) {
 		f->alive = 0;
+		f->fn = before;
 		tuck__ctx_retire(&here->cache, &f->ctx);
 	}
 	return r;
