@@ -151,7 +151,7 @@ static void check_config(size_t slots, size_t bytes, size_t guard,
 
 #define SLOTS	(sizeof(void *) < 8 ? 64 : 1024)
 #define BYTES	(256 << 10)
-#define GUARD	(64 << 10)
+#define GUARD	(sizeof(void *) > 4 ? 512 << 10 : 64 << 10)
 
 static void clear_environment(void)
 {

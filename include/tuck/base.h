@@ -53,7 +53,7 @@ const char *tuck_version(void);
 struct tuck_config {
 	size_t stack_slots;	/* that tasklets share (1,024; 32 bits: 64) */
 	size_t slot_bytes;	/* virtual bytes of one (256 KiB) */
-	size_t guard_bytes;	/* unmapped bytes below one (64 KiB) */
+	size_t guard_bytes;	/* unmapped below one (512; 32-bit: 64 KiB) */
 	uint64_t seed;		/* not 0: the next tasklet is a random one */
 };
 

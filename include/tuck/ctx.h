@@ -40,8 +40,8 @@ struct tuck_stack;
 struct tuck_stack *tuck_stack_native(void);
 
 /*
- * A new stack of at least bytes, with a guard below it; NULL without memory.
- * It costs the pages that are touched.
+ * A new stack of at least bytes, with a guard below it, of as many bytes as
+ * a slot's (base.h); NULL without memory. It costs the pages that are touched.
  * Switches: no. Errors: none.
  */
 struct tuck_stack *tuck_stack_new(size_t bytes);

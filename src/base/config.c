@@ -12,7 +12,8 @@
 static const struct tuck_config defaults = {
 	.stack_slots = sizeof(void *) < 8 ? 64 : 1024,
 	.slot_bytes = 256 * 1024,
-	.guard_bytes = 64 * 1024,
+	/* Addresses only; where they are few, for usual frames. */
+	.guard_bytes = sizeof(void *) > 4 ? 512 * 1024 : 64 * 1024,
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
