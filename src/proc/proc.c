@@ -18,6 +18,7 @@
 #include <tuck/proc.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/mem.h"
 #include "io/poller.h"
 #include "task/task.h"
@@ -166,11 +167,14 @@ static void free_number(int n)
 
 static int launch(struct start *start)
 {
+	struct tuck_config config;
 	pthread_attr_t attr;
 	pthread_t thread;
 	int r;
 
+	tuck__config_get(&config);
 	pthread_attr_init(&attr);
+	pthread_attr_setguardsize(&attr, config.guard_bytes);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	r = -pthread_create(&thread, &attr, run, start);
 	pthread_attr_destroy(&attr);
