@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "ctx/flow.h"
+#include "blocks.h"
 #include "stacks.h"
 
 #define ACTORS	14
@@ -175,42 +175,19 @@ static uint64_t copied(void)
 
 /* -- the lack of memory -- */
 
-static struct tuck__slice_pool hidden;	/* blocks that are free, if any */
-
 /* Let a request from the system fail that a free block would have spared. */
 static void begin_faults(void)
 {
-	struct tuck__slice_pool *p = &tuck__thread()->cache.slices;
-
-	hidden = *p;
-	memset(p->free, 0, sizeof(p->free));
-	p->fresh = p->fresh_end = NULL;
+	hide_blocks();
 	tuck__fault_set(1 + (long)dice(3), (int)dice(2));
 }
 
-struct tuck__block {
-	struct tuck__block *next;
-};
-
 static void end_faults(void)
 {
-	struct tuck__slice_pool *p = &tuck__thread()->cache.slices;
-
-	if (!hidden.chunks)
+	if (!faults)
 		return;
 	tuck__fault_set(0, 0);
-	for (int i = 0; i < TUCK__SLICE_CLASSES; i++) {
-		struct tuck__block **at = &p->free[i];
-
-		while (*at)
-			at = &(*at)->next;
-		*at = hidden.free[i];
-	}
-	if (!p->fresh) {
-		p->fresh = hidden.fresh;
-		p->fresh_end = hidden.fresh_end;
-	}
-	memset(&hidden, 0, sizeof(hidden));
+	show_blocks();
 }
 
 /* -- programs -- */
