@@ -72,19 +72,22 @@ static const int modes[] = {
 
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
-/* volatile: computed when it is asked for, in the mode of that time. */
+/*
+ * volatile: computed when it is asked for, in the mode of that time, and cut
+ * to the size of a double, which x87's registers exceed.
+ */
 static double third(void)
 {
-	volatile double one = 1, three = 3;
+	volatile double one = 1, three = 3, quotient = one / three;
 
-	return one / three;
+	return quotient;
 }
 
 static double minus_third(void)
 {
-	volatile double one = -1, three = 3;
+	volatile double one = -1, three = 3, quotient = one / three;
 
-	return one / three;
+	return quotient;
 }
 
 static void keep_rounding(void *arg)
