@@ -33,7 +33,7 @@ static inline uint32_t set_control(uint32_t random)
 	if (has_sse())
 		__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
 	__asm__ volatile("fnstcw %0" : "=m"(x87));
-	x87 = (uint16_t)((x87 & ~0x300) | (random & 1 ? 0x300 : 0x200));
+	x87 = (uint16_t)((x87 & ~0x300) | (random & 1 ? 0x200 : 0x300));
 	__asm__ volatile("fldcw %0" : : "m"(x87));
 	return get_control();
 }
