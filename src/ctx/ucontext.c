@@ -113,7 +113,8 @@ static int jump_here(const struct tuck_ucontext *ucp)
 	struct point *p = point_of(ucp);
 	void *from;
 
-	if ((uintptr_t)p->sp < tuck__arch_sp())
+	/* Our frame may be higher than its registers, but not its caller's. */
+	if ((uintptr_t)p->sp + TUCK__ARCH_FRAME < tuck__arch_sp())
 		return -EINVAL;
 	swap_mask(p->of->owner, &ucp->uc_sigmask, NULL);
 	tuck__ctx_clean((void *)tuck__arch_sp(), p->sp + TUCK__ARCH_FRAME);
