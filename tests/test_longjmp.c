@@ -239,6 +239,7 @@ TEST(a_jump_into_a_frame_that_returned_is_noticed)
 #if !defined(_FORTIFY_SOURCE)
 	SKIP("longjmp() is not fortified");
 #endif
-	CHECK_DIES(-SIGABRT, "longjmp causes uninitialized stack frame",
+	/* By "longjmp causes uninitialized stack frame", but not on armhf. */
+	CHECK_DIES(-SIGABRT, "***: terminated",
 		   tuck_join(go(jump_down, NULL), TUCK_FOREVER););
 }
