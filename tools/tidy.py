@@ -39,18 +39,20 @@ def lines(pairs):
 def prototypes(files):
     for path, text in files.items():
         if PUBLIC.match(path):
-            # What is not C's grammar: # lines, braces of extern "C".
+            # Bodies, then what is not C's grammar: # lines, extern "C".
+            text = re.sub(r"^\{\n.*?^\}$", "{}", text, flags=re.M | re.S)
             text = re.sub(r"^#(?:.*\\\n)*.*", "", text, flags=re.M)
             text = re.sub(r'^(extern "C" \{|\})$', "", text, flags=re.M)
             text = re.sub(r"__attribute__\(\(.*?\)\)", "", text)
             for comment, whole, name in PROTOTYPE.findall(text):
-                if not re.match(r"\s*typedef\b", whole):
-                    yield path, name, comment
+                if not re.match(r"\s*typedef\b", whole) \
+                        and not name.startswith("tuck__"):
+                    yield path, whole, name, comment
 
 
 def contract(files):
     """a public prototype's comment has Switches: and Errors:"""
-    for path, name, comment in prototypes(files):
+    for path, _, name, comment in prototypes(files):
         for word in ("Switches:", "Errors:"):
             if word not in comment:
                 yield f"{path}: {name} without {word}"
@@ -59,7 +61,8 @@ def contract(files):
 def exports(files):
     """src/tuck.map lists just the public functions"""
     inside = set(re.findall(r"^\t(tuck_\w+);$", files["src/tuck.map"], re.M))
-    public = {name for _, name, _ in prototypes(files)}
+    public = {name for _, whole, name, _ in prototypes(files)
+              if not re.match(r"\s*static\b", whole)}
     for name in public ^ inside:
         yield f"{name}: only in the {'map' if name in inside else 'headers'}"
 
@@ -166,6 +169,9 @@ def self_test():
         h: SPDX + "/* Head. */\n#define TUCK_VERSION_MAJOR 1\n"
         'extern "C" {\n/*\n * It.\n * Switches: no. Errors: none.\n */\n'
         "int tuck_it(void (*fn)(void *),\n\t    int n);\n}\n",
+        "include/tuck/inline.h": SPDX + "/* Head. */\n/*\n * It.\n"
+        " * Switches: no. Errors: none.\n */\nstatic int tuck_in(void);\n"
+        "static int tuck_in(void)\n{\n\treturn tuck_it(NULL, 0);\n}\n",
         "src/tuck.map": "{\n\ttuck_it;\n};\n",
         "meson.build": "version: '1'\n",
         "src/a.S": SPDX + "/* Head. */\n.cfi_x\n.note.GNU-stack\n",
@@ -176,6 +182,7 @@ def self_test():
     planted = [
         (contract, h, good[h].replace("Errors", "Error")),
         (contract, h, good[h].replace("n);", "n);\n\nint tuck_it(void);")),
+        (contract, "include/tuck/inline.h", "static int tuck_in(void);\n"),
         (exports, h, good[h].replace("tuck_it", "tuck_that")),
         (exports, "src/tuck.map", good["src/tuck.map"] + "\ttuck_more;\n"),
         (version, "meson.build", "version: '2'\n"),
