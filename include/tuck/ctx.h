@@ -55,6 +55,14 @@ struct tuck_stack *tuck_stack_new(size_t bytes);
 struct tuck_stack *tuck_stack_from(void *memory, size_t bytes);
 
 /*
+ * The same, for one context that may leave this memory, the first segment of
+ * its stack, for others elsewhere: see split.h. It is never tucked, but what
+ * needs to know where all of its bytes lie says -ENOTSUP.
+ * Switches: no. Errors: none.
+ */
+struct tuck_stack *tuck_stack_segmented(void *memory, size_t bytes);
+
+/*
  * Give a stack back; NULL is ignored.
  * Switches: no. Errors: -EBUSY while contexts live on it, -EINVAL for the
  * native one, -EXDEV in another thread than the one that made it.
@@ -85,7 +93,8 @@ int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base);
 /*
  * Suspend the running context and run fn(arg) on ctx, which was never started
  * or has ended. Returns when something switches back, as tuck_ctx_switch().
- * Switches: always. Errors: as tuck_ctx_switch(); -EBUSY if it has started.
+ * Switches: always. Errors: as tuck_ctx_switch(); -EBUSY if it has started,
+ * or another has on the same segmented stack.
  */
 int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 		   void **ret_value);
@@ -166,7 +175,8 @@ void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p);
  * Call fn for each piece of memory [from, to) that holds live bytes of a
  * context: the roots of a garbage collector. Registers are among them. fn
  * must not switch.
- * Switches: no. Errors: -EXDEV, -EINVAL for NULL; 0 for one without bytes.
+ * Switches: no. Errors: -EXDEV, -ENOTSUP, -EINVAL for NULL; 0 for one
+ * without bytes.
  */
 int tuck_ctx_ranges(const struct tuck_ctx *ctx,
 		    void (*fn)(void *arg, void *from, void *to), void *arg);
@@ -175,7 +185,7 @@ int tuck_ctx_ranges(const struct tuck_ctx *ctx,
  * The return addresses of a suspended or the running context, innermost
  * first, at most n; the number of them. A tucked one is brought back for it.
  * Switches: no; but it moves slices. Errors: -ESRCH for one that has no
- * frames, -EXDEV, -EINVAL, -ENOMEM.
+ * frames, -EXDEV, -ENOTSUP, -EINVAL, -ENOMEM.
  */
 int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n);
 
@@ -189,7 +199,7 @@ int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n);
  * new ones are undefined.
  * Switches: no. Errors: -EINVAL for an address that is not on its stack
  * below its base or not aligned, -EBUSY if it is not suspended, -EXDEV,
- * -ENOMEM; a failure changes nothing.
+ * -ENOTSUP, -ENOMEM; a failure changes nothing.
  */
 int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp);
 
@@ -207,7 +217,8 @@ int tuck_ctx_set_base(struct tuck_ctx *ctx, void *base);
  * into the frames of the context. When fn returns, so does the switch. One
  * call can wait so.
  * Switches: no. Errors: -EBUSY if it is not suspended or has a call waiting,
- * -EINVAL if its stack has no room, -EXDEV; a failure changes nothing.
+ * -EINVAL if its stack has no room, -EXDEV, -ENOTSUP; a failure changes
+ * nothing.
  */
 int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg);
 

@@ -299,6 +299,8 @@ static void check_place(const struct tuck__ctx *from)
 {
 	uintptr_t sp = tuck__arch_sp();
 
+	if (from->stack->kind == TUCK__STACK_SEGMENTED)
+		return;
 	if (sp < (uintptr_t)from->stack->limit || sp > (uintptr_t)from->base)
 		tuck__fatal("a switch on a stack that is not the tasklet's "
 			    "own: inside a signal handler, below a frame that "

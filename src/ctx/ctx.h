@@ -60,6 +60,7 @@ enum tuck__stack_kind {
 	TUCK__STACK_OWN,	/* goes with the one context that has it */
 	TUCK__STACK_FREE,	/* the program's to give back */
 	TUCK__STACK_BORROWED,	/* in the program's memory */
+	TUCK__STACK_SEGMENTED,	/* the same, and goes on elsewhere */
 };
 
 /* A stretch of memory that contexts run on, from base downwards. */

@@ -75,10 +75,10 @@ static const struct tuck__host host = { stay, ended, called, running };
 static void free_stack(struct tuck__stack *s)
 {
 	tuck__link_remove(&s->of_thread);
-	if (s->kind == TUCK__STACK_BORROWED)
-		tuck__free(s);
-	else
+	if (s->kind == TUCK__STACK_FREE)
 		tuck__stack_free(s);
+	else
+		tuck__free(s);
 }
 
 static void on_thread_end(void *arg)
@@ -177,7 +177,8 @@ struct tuck_stack *tuck_stack_new(size_t bytes)
 	return public_stack(s);
 }
 
-struct tuck_stack *tuck_stack_from(void *memory, size_t bytes)
+static struct tuck_stack *borrow(void *memory, size_t bytes,
+				 enum tuck__stack_kind kind)
 {
 	struct tuck__thread *th = tuck__thread();
 	uintptr_t base = (uintptr_t)memory + bytes;
@@ -188,11 +189,21 @@ struct tuck_stack *tuck_stack_from(void *memory, size_t bytes)
 	if (!s)
 		return NULL;
 	s->owner = &th->cache;
-	s->kind = TUCK__STACK_BORROWED;
+	s->kind = kind;
 	tuck__link_before(&th->stacks, &s->of_thread);
 	s->limit = memory;
 	s->base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN);
 	return public_stack(s);
+}
+
+struct tuck_stack *tuck_stack_from(void *memory, size_t bytes)
+{
+	return borrow(memory, bytes, TUCK__STACK_BORROWED);
+}
+
+struct tuck_stack *tuck_stack_segmented(void *memory, size_t bytes)
+{
+	return borrow(memory, bytes, TUCK__STACK_SEGMENTED);
 }
 
 int tuck_stack_free(struct tuck_stack *stack)
@@ -361,6 +372,8 @@ int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg)
 	struct tuck__ctx *running = &here->running->ctx;
 	int r;
 
+	if (tuck__segmented(f) && f->stack->users)
+		return -EBUSY;
 	if (f->stack)
 		r = tuck__ctx_admit_on(c, &f->ctx, running, f->stack, f->base,
 				       run, f);

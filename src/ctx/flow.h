@@ -48,6 +48,12 @@ static inline struct tuck_ctx *tuck__public(struct tuck__flow *f)
 	return (struct tuck_ctx *)(void *)f;
 }
 
+/* Whether its bytes may lie anywhere, and nobody moves them. */
+static inline bool tuck__segmented(const struct tuck__flow *f)
+{
+	return f->stack && f->stack->kind == TUCK__STACK_SEGMENTED;
+}
+
 /* The calling thread's; NULL without memory. */
 struct tuck__thread *tuck__thread(void);
 

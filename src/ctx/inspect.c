@@ -69,6 +69,8 @@ int tuck_ctx_ranges(const struct tuck_ctx *ctx,
 	TUCK__REQUIRE(fn, -EINVAL);
 	if (!f->alive)
 		return 0;
+	if (tuck__segmented(f))
+		return -ENOTSUP;
 	if (f != f->owner->running)
 		return tuck__ctx_ranges(&f->ctx, f->ctx.sp, fn, arg);
 	__builtin_unwind_init();	/* its registers, into this frame */
@@ -91,6 +93,8 @@ int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp)
 
 	if (r < 0)
 		return r;
+	if (tuck__segmented(f))
+		return -ENOTSUP;
 	if (at % TUCK__ARCH_ALIGN ||
 	    at < (uintptr_t)f->ctx.stack->limit + ROOM_MIN ||
 	    at > (uintptr_t)f->ctx.base - TUCK__ARCH_FRAME)
@@ -106,6 +110,8 @@ int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg)
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE(fn, -EINVAL);
+	if (tuck__segmented(f))
+		return -ENOTSUP;
 	if (f->ctx.flags & TUCK__CTX_CALL)
 		return -EBUSY;
 	if ((uintptr_t)f->ctx.sp < (uintptr_t)f->ctx.stack->limit + ROOM_MIN)
@@ -159,6 +165,8 @@ static int trace_suspended(struct trace *t)
 	bool calls = f->ctx.flags & TUCK__CTX_CALL;
 	int r;
 
+	if (tuck__segmented(f))
+		return -ENOTSUP;
 	f->call = trace_and_return;
 	f->call_arg = t;
 	tuck__ctx_call(&f->ctx);
