@@ -196,7 +196,8 @@ int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n);
  * earlier, with the bytes above it as they were then (its calls have written
  * there since); or a lower one, where the caller then writes a frame of
  * tuck_ctx_frame_bytes(). Both by tuck_ctx_addr(). Bytes below sp are lost,
- * new ones are undefined.
+ * new ones are undefined. The switch that it goes on from then gets no value:
+ * *ret_value stays as it is.
  * Switches: no. Errors: -EINVAL for an address that is not on its stack
  * below its base or not aligned, -EBUSY if it is not suspended, -EXDEV,
  * -ENOTSUP, -ENOMEM; a failure changes nothing.

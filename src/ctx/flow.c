@@ -19,8 +19,6 @@
 #include "base/mem.h"
 #include "ctx/flow.h"
 
-#define BYTES_MIN 1024u		/* of stack below a base */
-
 static __thread struct tuck__thread *here
 	__attribute__((__tls_model__("initial-exec")));
 
@@ -184,7 +182,7 @@ static struct tuck_stack *borrow(void *memory, size_t bytes,
 	uintptr_t base = (uintptr_t)memory + bytes;
 	struct tuck__stack *s;
 
-	TUCK__REQUIRE(memory && bytes >= BYTES_MIN, NULL);
+	TUCK__REQUIRE(memory && bytes >= TUCK__STACK_MIN, NULL);
 	s = th ? tuck__alloc(sizeof(*s)) : NULL;
 	if (!s)
 		return NULL;
@@ -227,7 +225,7 @@ int tuck_stack_free(struct tuck_stack *stack)
 /* At the end of the native one lies what is not the program's. */
 static bool base_valid(const struct tuck__stack *s, const char *base)
 {
-	return !base || (s && base >= s->limit + BYTES_MIN &&
+	return !base || (s && base >= s->limit + TUCK__STACK_MIN &&
 			 base <= s->base - (s->kind == TUCK__STACK_NATIVE));
 }
 
@@ -250,7 +248,7 @@ int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
 		return -ENOMEM;
 	if (s && s->owner != &th->cache)
 		return -EXDEV;
-	if (!base_valid(s, base) || !base_valid(s, base_on(s, base)))
+	if (!base_valid(s, base))
 		return -EINVAL;
 	*f = (struct tuck__flow){ .owner = th,
 				  .number = th->number,

@@ -99,7 +99,10 @@ int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp)
 	    at < (uintptr_t)f->ctx.stack->limit + ROOM_MIN ||
 	    at > (uintptr_t)f->ctx.base - TUCK__ARCH_FRAME)
 		return -EINVAL;
-	return tuck__ctx_set_sp(&f->owner->cache, &f->ctx, sp);
+	r = tuck__ctx_set_sp(&f->owner->cache, &f->ctx, sp);
+	if (r == 0)
+		f->ret_value = NULL;	/* that of another frame */
+	return r;
 }
 
 int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg)

@@ -283,6 +283,8 @@ static struct tuck__stack *stack_for(struct tuck__thread *th,
 
 	if (!memory)
 		return ucp->uc_base ? th->running->ctx.stack : NULL;
+	if (ucp->uc_stack.ss_size < TUCK__STACK_MIN)
+		return NULL;
 	p->stack = (struct tuck__stack){
 		.owner = &th->cache,
 		.kind = TUCK__STACK_BORROWED,
