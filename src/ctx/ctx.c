@@ -100,11 +100,6 @@ static void unchain(struct tuck__ctx *ctx)
 		*at = ctx->above;
 }
 
-static void arrived(void)
-{
-	tuck__fiber_arrived();
-}
-
 /* Lay the first frame of ctx. */
 static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -114,8 +109,9 @@ static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
 	c->started++;
 	ctx->slice = NULL;
 	ctx->pages = pages_of(ctx->stack);
-	ctx->sp = tuck__arch_prepare(ctx->base, TUCK__ASAN ? arrived : NULL, fn,
-				     arg, c->host->ended);
+	tuck__note_fresh(ctx->base - TUCK__ARCH_FIRST, TUCK__ARCH_FIRST);
+	ctx->sp = tuck__arch_prepare(ctx->base, tuck__note_start, fn, arg,
+				     c->host->ended);
 	ctx->flags &= (uint8_t)~TUCK__CTX_NEW;
 }
 
@@ -136,6 +132,7 @@ static void lay_call(struct tuck__ctx *ctx)
 {
 	char *sp = ctx->sp, *below = sp - TUCK__ARCH_FIRST;
 
+	tuck__note_fresh(below, TUCK__ARCH_FIRST);
 	tuck__arch_prepare_call(below, sp, sp, do_call, ctx);
 	ctx->sp = below;
 	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
@@ -197,15 +194,6 @@ static bool must_reserve(const struct tuck__ctx *ctx)
 }
 #endif
 
-#if TUCK__ASAN
-static void depart(struct tuck__ctx *from, const struct tuck__stack *to)
-{
-	__sanitizer_start_switch_fiber(from ? &from->asan_fake : NULL,
-				       to->limit,
-				       (size_t)(to->base - to->limit));
-}
-#endif
-
 /* Below what lies on s; the caller runs on from. */
 static tuck__noinline void settle_low(const struct tuck__stack *from,
 				      struct tuck__ctx *ctx)
@@ -248,14 +236,14 @@ static void unsettle(struct tuck__cache *c, struct tuck__ctx *ctx)
 }
 
 /* There is no memory to tuck from away: it runs on. */
-static struct tuck__landing stay(struct tuck__cache *c, struct tuck__ctx *from,
-				 struct tuck__ctx *to)
+static tuck__no_tsan struct tuck__landing stay(struct tuck__cache *c,
+					       struct tuck__ctx *from,
+					       struct tuck__ctx *to)
 {
 	unsettle(c, to);
 	*c->err = from->err;
-	/* End the switch that was announced; this one leads back. */
-	tuck__fiber_arrived();
-	tuck__fiber_stay(from->stack);
+	tuck__note_refusal(&from->annotated, from->stack->limit,
+			   from->stack->base);
 	return (struct tuck__landing){ from->sp, c->host->stay(from, to) };
 }
 
@@ -263,7 +251,7 @@ static struct tuck__landing stay(struct tuck__cache *c, struct tuck__ctx *from,
  * The middle of a slow switch. It runs below the bytes of both contexts, so
  * it may move either.
  */
-static struct tuck__landing exchange(void *cache, void *ctx)
+static tuck__no_tsan struct tuck__landing exchange(void *cache, void *ctx)
 {
 	struct tuck__cache *c = cache;
 	struct tuck__ctx *to = ctx, *from = c->leaving;
@@ -280,6 +268,7 @@ static struct tuck__landing exchange(void *cache, void *ctx)
 	if (to->flags & TUCK__CTX_ABSENT)
 		make_resident(c, to);
 	c->copied_switches += c->copied_bytes != copied;
+	tuck__note_landing();
 	return (struct tuck__landing){ to->sp, c->value };
 }
 
@@ -319,16 +308,12 @@ static int switch_now(struct tuck__cache *c, struct tuck__ctx *from,
 	c->value = value;
 	from->err = *c->err;
 	*c->err = to->err;
-#if TUCK__ASAN
-	depart(from, to->stack);
-	int r = tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
-				      exchange, c, to);
-	__sanitizer_finish_switch_fiber(from->asan_fake, NULL, NULL);
-	return r;
-#else
-	return tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
-				     exchange, c, to);
-#endif
+	tuck__note_departure(&from->annotated, &to->annotated, to->stack->limit,
+			     to->stack->base);
+	return tuck__note_arrival(
+		&from->annotated,
+		tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
+				      exchange, c, to));
 }
 
 struct kept_eh {
@@ -397,9 +382,8 @@ void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *stack,
 	c->leaving = NULL;
 	c->value = value;
 	c->dead_base = base;
-#if TUCK__ASAN
-	depart(NULL, to->stack);
-#endif
+	tuck__note_departure(NULL, &to->annotated, to->stack->limit,
+			     to->stack->base);
 	tuck__arch_switch_via(&c->dead_sp, low_end(stack, to), exchange, c, to);
 	__builtin_unreachable();
 }
@@ -439,6 +423,7 @@ void tuck__cache_fini(struct tuck__cache *c)
 	tuck__stack_free(c->doomed);
 	c->doomed = NULL;
 	tuck__slots_fini(c);
+	tuck__fibers_fini(&c->fibers);
 	tuck__slice_pool_fini(&c->slices);
 }
 
@@ -449,13 +434,14 @@ void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 		.stack = &c->native,
 		.pages = pages_of(&c->native),
 	};
+	tuck__fibers_init(&c->fibers, &ctx->annotated);
 	c->native.top = ctx;
 	c->native.users = 1;
 	tuck__overflow_watch(c);
 }
 
-static void init(struct tuck__ctx *ctx, struct tuck__stack *stack,
-		 void (*fn)(void *), void *arg)
+static int init(struct tuck__cache *c, struct tuck__ctx *ctx,
+		struct tuck__stack *stack, void (*fn)(void *), void *arg)
 {
 	*ctx = (struct tuck__ctx){
 		.fn = fn,
@@ -464,6 +450,7 @@ static void init(struct tuck__ctx *ctx, struct tuck__stack *stack,
 		.base = stack ? stack->base : NULL,
 		.stack = stack,
 	};
+	return tuck__fiber_take(&c->fibers, &ctx->annotated);
 }
 
 int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
@@ -471,7 +458,10 @@ int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
 {
 	if (tuck__slots_promise(c, running) < 0)
 		return -ENOMEM;
-	init(ctx, NULL, fn, arg);
+	if (init(c, ctx, NULL, fn, arg) < 0) {
+		tuck__slots_release(c);
+		return -ENOMEM;
+	}
 	ctx->flags |= TUCK__CTX_PROMISED;
 	return 0;
 }
@@ -484,8 +474,10 @@ int tuck__ctx_admit_own(struct tuck__cache *c, struct tuck__ctx *ctx,
 	if (!s)
 		return -ENOMEM;
 	s->users = 1;
-	init(ctx, s, fn, arg);
-	return 0;
+	if (init(c, ctx, s, fn, arg) == 0)
+		return 0;
+	tuck__stack_free(s);
+	return -ENOMEM;
 }
 
 /*
@@ -518,7 +510,8 @@ int tuck__ctx_admit_on(struct tuck__cache *c, struct tuck__ctx *ctx,
 
 	if (shared && extend_reach(c, s, running, base) < 0)
 		return -ENOMEM;
-	init(ctx, s, fn, arg);
+	if (init(c, ctx, s, fn, arg) < 0)
+		return -ENOMEM;
 	ctx->base = base;
 	ctx->flags |= (base ? 0 : TUCK__CTX_LOW) |
 		      (shared ? TUCK__CTX_SHARED : 0);
@@ -539,6 +532,7 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
 	struct tuck__stack *s = ctx->stack;
 
+	tuck__fiber_put(&c->fibers, &ctx->annotated);
 	if (!s) {
 		tuck__slots_release(c);
 		return;

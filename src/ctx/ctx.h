@@ -51,7 +51,7 @@ struct tuck__ctx {
 	uint32_t slice_class;
 	uint16_t hole_from, hole_to;	/* below base, in units of 16 bytes */
 	uint32_t note;			/* the owner's, not used here */
-	TUCK__CTX_ANNOTATION
+	struct tuck__annotated annotated;
 };
 
 enum tuck__stack_kind {
@@ -81,6 +81,7 @@ struct tuck__stack {
 	};
 	struct tuck__cache *owner;
 	uint32_t holders;	/* contexts of ctx.h made for it */
+	struct tuck__annotated_stack annotated;
 };
 
 struct tuck__cache;
@@ -141,6 +142,7 @@ struct tuck__cache {
 	uint32_t open_n;
 	uint32_t hand, dice;
 	struct tuck__slice_pool slices;
+	struct tuck__fibers fibers;
 
 	uint64_t started, copied_switches, copied_bytes;
 };

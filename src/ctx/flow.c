@@ -73,10 +73,12 @@ static const struct tuck__host host = { stay, ended, called, running };
 static void free_stack(struct tuck__stack *s)
 {
 	tuck__link_remove(&s->of_thread);
-	if (s->kind == TUCK__STACK_FREE)
+	if (s->kind == TUCK__STACK_FREE) {
 		tuck__stack_free(s);
-	else
+	} else {
+		tuck__note_no_stack(&s->annotated);
 		tuck__free(s);
+	}
 }
 
 static void on_thread_end(void *arg)
@@ -191,6 +193,7 @@ static struct tuck_stack *borrow(void *memory, size_t bytes,
 	tuck__link_before(&th->stacks, &s->of_thread);
 	s->limit = memory;
 	s->base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN);
+	tuck__note_stack(&s->annotated, s->limit, (char *)memory + bytes);
 	return public_stack(s);
 }
 

@@ -15,6 +15,13 @@
 
 #define HOLE_MIN	64u	/* smaller ones are not worth two copies */
 
+/*
+ * AddressSanitizer's memcpy() would report poison that is in order, and that
+ * of MemorySanitizer is what copies its shadow.
+ */
+#define RAW		TUCK__ASAN
+#define INTERCEPTED	TUCK__MSAN
+
 /* What a wide load would stall on, since it was just pushed in 8s. */
 #define JUST_PUSHED	256u
 
@@ -55,8 +62,10 @@ static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 
 static inline void copy_out(char *slice, const char *stack, size_t n)
 {
-	size_t first = TUCK__ASAN || n <= JUST_PUSHED ? n : JUST_PUSHED;
+	size_t first = RAW || n <= JUST_PUSHED ? n : JUST_PUSHED;
 
+	if (INTERCEPTED)
+		first = 0;
 	copy_words(slice, stack, first);
 	if (n > first)
 		memcpy(slice + first, stack + first, n - first);
@@ -77,15 +86,14 @@ static inline void copy_few(char *to, const char *from, size_t n)
 
 static inline void copy_in(char *stack, const char *slice, size_t n)
 {
-	if (TUCK__ASAN)
+	if (RAW)
 		copy_words(stack, slice, n);
-	else if (n <= JUST_PUSHED &&
-		 (sizeof(uintptr_t) < 8 || TUCK__ARCH_ALIGN < 16))
-		copy_words(stack, slice, n);	/* pairs are too wide */
-	else if (n <= JUST_PUSHED)
-		copy_few(stack, slice, n);
-	else
+	else if (INTERCEPTED || n > JUST_PUSHED)
 		memcpy(stack, slice, n);
+	else if (sizeof(uintptr_t) < 8 || TUCK__ARCH_ALIGN < 16)
+		copy_words(stack, slice, n);	/* pairs are too wide */
+	else
+		copy_few(stack, slice, n);
 }
 
 #if TUCK__ASAN
@@ -310,6 +318,7 @@ void tuck__ctx_bring_back(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
 	char *from = ctx->sp, *end = from + ctx->tucked;
 
+	tuck__note_fresh(from, ctx->tucked);
 	move(ctx, from, end, false);
 	move_shadow(ctx, from, end, false);
 	c->copied_bytes += ctx->tucked;

@@ -98,6 +98,7 @@ static int make_slot(struct tuck__cache *c)
 	s->reach = s->base;
 	s->kind = TUCK__STACK_SLOT;
 	s->owner = c;
+	tuck__note_stack(&s->annotated, limit, limit + c->slot_bytes);
 	c->slots_made++;
 	vacate(c, s);
 	return 0;
@@ -259,6 +260,8 @@ void tuck__cache_trim(struct tuck__cache *c, struct tuck__ctx *running)
 
 void tuck__slots_fini(struct tuck__cache *c)
 {
+	for (uint32_t i = 0; i < c->slots_made; i++)
+		tuck__note_no_stack(&c->slots[i].annotated);
 	tuck__unmap(c->region, c->region_bytes);
 	tuck__free(c->slots);
 	tuck__free(c->open);

@@ -29,6 +29,7 @@ struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
 	s->guard = c->guard_bytes;
 	s->owner = c;
 	s->kind = TUCK__STACK_OWN;
+	tuck__note_stack(&s->annotated, s->limit, s->base + PAD);
 	return s;
 }
 
@@ -38,6 +39,7 @@ void tuck__stack_free(struct tuck__stack *s)
 
 	if (!s)
 		return;
+	tuck__note_no_stack(&s->annotated);
 	start = s->limit - s->guard;
 	tuck__unmap(start, (size_t)(s->base + PAD - start));
 	tuck__free(s);
@@ -58,8 +60,8 @@ void tuck__stack_find_native(struct tuck__cache *c)
 	if (pthread_getattr_np(pthread_self(), &attr) != 0)
 		return;
 	if (pthread_attr_getstack(&attr, &limit, &bytes) == 0) {
-		s->limit = limit;
 		s->base = (char *)limit + bytes;
+		s->limit = tuck__note_native(limit, s->base);
 	}
 	pthread_attr_destroy(&attr);
 }

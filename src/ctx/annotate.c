@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Fibers for ThreadSanitizer, one a context; and whether Valgrind is there.
+ *
+ * A fiber is kept when its context ends, and taken again for a later one:
+ * gcc's takes half a millisecond to make and 870 KB, and those that clang's
+ * runtime destroys take along what it knows of their accesses, so that races
+ * with who has just ended are lost.
+ *
+ * Invariants:
+ * 1. There are at most TUCK__FIBERS_MAX fibers in the process: the runtimes
+ *    end it at some 8,128 threads. An admission above that fails.
+ * 2. A fiber is used by contexts of one cache only, one after the other;
+ *    their accesses are in order anyway, so no race is hidden.
+ *
+ * A context that ends does not return from its functions, so each use leaves
+ * some entries on the fiber's stack of calls, which has 65,536: therefore
+ * the number of uses is limited.
+ */
+#include "ctx/annotate.h"
+
+#if TUCK__TSAN
+#include <errno.h>
+#include <stdatomic.h>
+
+#define USES_MAX 32u		/* 2,000 calls deep each */
+#define KEEP	 16u		/* that have ended, before one is taken */
+
+static _Atomic(uint32_t) fibers;
+
+static void destroy(const struct tuck__annotated *a)
+{
+	__tsan_destroy_fiber(a->fiber);
+	atomic_fetch_sub(&fibers, 1);
+}
+
+static struct tuck__annotated oldest(struct tuck__fibers *f)
+{
+	struct tuck__annotated a = f->ended[f->first];
+
+	f->first = (f->first + 1) % TUCK__FIBERS_MAX;
+	f->n--;
+	return a;
+}
+
+static int make(struct tuck__annotated *a)
+{
+	if (atomic_fetch_add(&fibers, 1) >= TUCK__FIBERS_MAX) {
+		atomic_fetch_sub(&fibers, 1);
+		return -ENOMEM;
+	}
+	a->fiber = __tsan_create_fiber(0);
+	a->uses = 1;
+	__tsan_set_fiber_name(a->fiber, "tasklet");
+	return 0;
+}
+
+int tuck__fiber_take(struct tuck__fibers *f, struct tuck__annotated *a)
+{
+	if (f->n < KEEP && make(a) == 0)
+		return 0;
+	if (f->n == 0)
+		return -ENOMEM;
+	*a = oldest(f);
+	if (a->uses++ < USES_MAX)
+		return 0;
+	destroy(a);
+	return make(a);
+}
+
+void tuck__fiber_put(struct tuck__fibers *f, struct tuck__annotated *a)
+{
+	if (a->uses == 0)
+		return;
+	f->ended[(f->first + f->n++) % TUCK__FIBERS_MAX] = *a;
+	a->uses = 0;
+}
+
+void tuck__fibers_init(struct tuck__fibers *f, struct tuck__annotated *native)
+{
+	f->native = native->fiber = __tsan_get_current_fiber();
+}
+
+/* A thread may end in a context that is not its own. */
+void tuck__fibers_fini(struct tuck__fibers *f)
+{
+	if (f->native)
+		__tsan_switch_to_fiber(f->native, 0);
+	while (f->n > 0) {
+		struct tuck__annotated a = oldest(f);
+
+		destroy(&a);
+	}
+}
+#endif
+
+#if TUCK__VALGRIND
+bool tuck__memcheck;
+
+__attribute__((__constructor__)) static void ask(void)
+{
+	char defined = 0;
+
+	tuck__memcheck = VALGRIND_MAKE_MEM_DEFINED(&defined, 1) != 0;
+}
+#endif
