@@ -215,8 +215,8 @@ static bool posted(void)
  */
 static bool hopeless(void)
 {
-	return stuck == in_use && !posted() && thread_count() <= (long)in_use &&
-	       !posted();
+	return stuck == in_use && !posted() &&
+	       thread_count() <= (long)in_use + TUCK__TSAN && !posted();
 }
 
 static void dump_all(void)
