@@ -31,6 +31,16 @@ struct note {
 	char why[240];
 };
 
+#if UNDER_MSAN
+const char *__msan_default_options(void);
+
+/* Its own exit status, 77, would be that of a skipped test. */
+const char *__msan_default_options(void)
+{
+	return "exitcode=1";
+}
+#endif
+
 static struct test *tests;
 static struct note *note;
 
@@ -79,6 +89,14 @@ void check_skip(const char *reason)
 {
 	why("%s", reason);
 	_exit(TEST_SKIPPED);
+}
+
+/* Without its header, which need not be there. */
+int check_under_valgrind(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+
+	return preload && strstr(preload, "/vgpreload_");
 }
 
 void check_eq(const char *file, int line, const char *expr, long long a,

@@ -14,6 +14,30 @@
 #include <string.h>
 #include <sys/types.h>
 
+/* What tests may not count on under these: thousands of tasklets, speed. */
+#if defined(__SANITIZE_ADDRESS__)
+#define UNDER_ASAN 1
+#elif defined(__SANITIZE_THREAD__)
+#define UNDER_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define UNDER_ASAN 1
+#elif __has_feature(thread_sanitizer)
+#define UNDER_TSAN 1
+#elif __has_feature(memory_sanitizer)
+#define UNDER_MSAN 1
+#endif
+#endif
+#ifndef UNDER_ASAN
+#define UNDER_ASAN 0
+#endif
+#ifndef UNDER_TSAN
+#define UNDER_TSAN 0
+#endif
+#ifndef UNDER_MSAN
+#define UNDER_MSAN 0
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -43,6 +67,10 @@ struct test {
 #define CHECK_STR(a, b) check_str(CHECK_AT, #a " == " #b, a, b)
 #define CHECK_MEM(a, b, n) check_mem(CHECK_AT, #a " == " #b, a, b, n)
 #define SKIP(reason) check_skip(reason)
+#define UNDER_VALGRIND check_under_valgrind()
+/* Factor of times that must not pass before something else is done. */
+#define PATIENCE (UNDER_TSAN || UNDER_VALGRIND ? 10 : 1)
+#define NOT_UNDER_TSAN(reason) (UNDER_TSAN ? SKIP(reason) : (void)0)
 
 /*
  * The block, run in a forked child, ends with exit status how, or by signal
@@ -69,6 +97,7 @@ const char *check_why(void);	/* the last check_run() did not pass */
 void check_fail(const char *file, int line, const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 3, 4)));
 void check_skip(const char *reason) __attribute__((noreturn));
+int check_under_valgrind(void);
 void check_eq(const char *file, int line, const char *expr, long long a,
 	      long long b);
 void check_str(const char *file, int line, const char *expr, const char *a,

@@ -15,16 +15,7 @@
 
 #include "check.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#define SANITIZED (UNDER_ASAN || UNDER_TSAN || UNDER_MSAN)
 
 /* Let the others run until it is so. */
 #define WAIT_FOR(cond) do {						\

@@ -2,8 +2,10 @@
 /*
  * AddressSanitizer still finds real bugs on a stack that was tucked away and
  * put back (rule S10): each of these is planted, and must end the process.
+ * LeakSanitizer, which comes with it, looks into slices.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <tuck.h>
 
 #include "base/sanitize.h"
@@ -53,22 +55,90 @@ static void use_after_scope(void *arg)
 	*p = 2;
 }
 
-static void share_a_slot(void (*fn)(void *), void *arg)
+/* Rule S1 broken: from the next tasklet the address leads elsewhere. */
+static char *lent;
+
+static void lend(void *arg)
+{
+	char buf[4096];
+
+	lent = opaque(buf);
+	(void)arg;
+	tuck_yield();
+}
+
+static void use_lent(void *arg)
+{
+	char a[32], b[32], c[32];
+
+	(void)arg;
+	opaque(a);
+	opaque(b);
+	opaque(c);
+	memset(lent, 1, 4096);
+}
+
+static __attribute__((noinline)) void scrub(void)
+{
+	char pad[8192];
+
+	memset(opaque(pad), 1, sizeof(pad));
+}
+
+static void scrub_for_ever(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		scrub();
+		tuck_yield();
+	}
+}
+
+/* A block whose address nobody else has, until the process ends. */
+static void hold_block(void *arg)
+{
+	char *volatile block = malloc(100);
+
+	if (arg)
+		block = NULL;
+	for (;;) {
+		opaque(block);
+		tuck_yield();
+	}
+}
+
+static void share_a_slot_with(void (*fn)(void *), void *arg,
+			      void (*others)(void *))
 {
 	const struct tuck_config one_slot = { .stack_slots = 1 };
 	tuck_id id;
 
 	tuck_config_set(&one_slot);
 	id = tuck_go(fn, arg);
-	tuck_go(other, NULL);
-	tuck_join(id, tuck_after(TUCK_SEC(5)));
+	tuck_go(others, NULL);
+	tuck_join(id, tuck_after(TUCK_MS(500)));
 	exit(0);
+}
+
+static void share_a_slot(void (*fn)(void *), void *arg)
+{
+	share_a_slot_with(fn, arg, other);
 }
 
 static void needs_asan(void)
 {
 	if (!TUCK__ASAN)
 		SKIP("not built with AddressSanitizer");
+}
+
+/* Else locals are not on the stack, and LeakSanitizer does not see them. */
+static void needs_real_stack(void)
+{
+	const char *options = getenv("ASAN_OPTIONS");
+
+	needs_asan();
+	if (options && strstr(options, "detect_stack_use_after_return=1"))
+		SKIP("locals are on a fake stack");
 }
 
 TEST(no_false_report)
@@ -100,4 +170,27 @@ TEST(use_after_scope_is_found)
 	needs_asan();
 	CHECK_DIES(1, "stack-use-after-scope",
 		   { share_a_slot(use_after_scope, (void *)(intptr_t)1); });
+}
+
+TEST(use_of_another_tasklets_stack_is_found)
+{
+	needs_real_stack();
+	CHECK_DIES(1, "AddressSanitizer: stack-buffer-",
+		   { share_a_slot_with(lend, NULL, use_lent); });
+}
+
+TEST(a_block_that_a_tucked_stack_refers_to_is_no_leak)
+{
+	needs_real_stack();
+	CHECK_DIES(0, "",
+		   { share_a_slot_with(hold_block, NULL, scrub_for_ever); });
+}
+
+TEST(a_block_that_nobody_refers_to_is_a_leak)
+{
+	needs_real_stack();
+	CHECK_DIES(1, "detected memory leaks", {
+		share_a_slot_with(hold_block, (void *)(intptr_t)1,
+				  scrub_for_ever);
+	});
 }

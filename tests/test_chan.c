@@ -11,7 +11,7 @@ static int done;
 
 static tuck_ns in_ms(int n)
 {
-	return tuck_after(TUCK_MS(n));
+	return tuck_after(PATIENCE * TUCK_MS(n));
 }
 
 static void settle(void)

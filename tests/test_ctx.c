@@ -87,6 +87,15 @@ static void only_plain(void)
 		SKIP("every switch copies");
 }
 
+/* A whole stack has bytes that were never written, even where it is right. */
+static void take_for_defined(void *p, size_t n)
+{
+#if TUCK__VALGRIND
+	VALGRIND_MAKE_MEM_DEFINED(p, n);
+#endif
+	(void)p, (void)n;
+}
+
 static int suspend(void)
 {
 	return go_to(&native, 1);
@@ -362,6 +371,8 @@ TEST(a_slice_holds_the_live_bytes)
 	for (size_t i = 0; i < PAD; i++)
 		CHECK_EQ(copy[u[0].pad - (char *)c->sp + (ptrdiff_t)i],
 			 byte_of(3, i));
+	take_for_defined(copy, live);
+	take_for_defined(c->slice, live);
 	CHECK_MEM(copy, c->slice, live);
 	free(copy);
 	finish_both(u);
@@ -601,7 +612,7 @@ static void park_below_pad(void *arg)
 	for (size_t i = 0; i < h->skip; i++)
 		CHECK_EQ(pad[i], byte_of(2, i));
 	for (size_t i = 0; i < SMALL; i++)
-		CHECK(buf[i] == byte_of(1, i) || i - from < 256);
+		CHECK(i - from < 256 || buf[i] == byte_of(1, i));
 }
 
 TEST(a_stack_pointer_may_be_anywhere)

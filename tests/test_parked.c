@@ -177,7 +177,7 @@ static void begin(void)
 
 	if (getenv("TUCK_SEED"))
 		SKIP("the order is random");
-	if (TUCK__ASAN)
+	if (UNDER_ASAN || UNDER_TSAN || UNDER_MSAN)
 		SKIP("frames of instrumented code are larger");
 #ifdef TUCK_TORMENT
 	SKIP("everybody is tucked");
