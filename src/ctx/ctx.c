@@ -334,8 +334,8 @@ static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
 					      struct tuck__ctx *from,
 					      struct tuck__ctx *to, int value)
 {
-	struct kept_eh kept
-		__attribute__((__cleanup__(put_eh_back))) = { c->eh, *c->eh };
+	struct kept_eh kept __attribute__((__cleanup__(put_eh_back),
+					   __unused__)) = { c->eh, *c->eh };
 
 	*c->eh = c->no_cxx;
 	return switch_now(c, from, to, value);

@@ -135,16 +135,6 @@ static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
 
 /* -- tucking away and bringing back -- */
 
-/*
- * Where the shadow of the byte at p is kept. From the end, so that no place
- * depends on how much is tucked.
- */
-static inline char *kept_shadow(const struct tuck__ctx *ctx, const char *p)
-{
-	return ctx->slice + tuck__slice_room(ctx) - 1 -
-	       (p - (const char *)ctx->sp) / 8;
-}
-
 /* A block for ctx as it is, with what it has tucked already. */
 static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -277,6 +267,16 @@ static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
 }
 
 #if TUCK__ASAN
+/*
+ * Where the shadow of the byte at p is kept. From the end, so that no place
+ * depends on how much is tucked.
+ */
+static inline char *kept_shadow(const struct tuck__ctx *ctx, const char *p)
+{
+	return ctx->slice + tuck__slice_room(ctx) - 1 -
+	       (p - (const char *)ctx->sp) / 8;
+}
+
 static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
 				      char *to, bool out)
 {
