@@ -12,9 +12,9 @@
  *
  * Contexts and stacks belong to the thread that made them (-EXDEV in others)
  * and are gone when that thread ends; a stack must not be named after that.
- * Every thread has a main context, the flow that it began with. Contexts and tasklets in one thread: contexts
- * may be used by the main tasklet only. No call here may be made in a signal
- * handler.
+ * Every thread has a main context, the flow that it began with. Contexts and
+ * tasklets in one thread: contexts may be used by the main tasklet only. No
+ * call here may be made in a signal handler.
  *
  * No pointer to a byte on a suspended context's stack may be followed: others
  * may lie there. tuck_ctx_addr() tells where the byte is.
@@ -86,7 +86,8 @@ typedef struct tuck_ctx *tuck_ctx_fn(void *arg);
  * end; or, on the native stack, just below what lies there when it starts.
  * A failure leaves ctx untouched.
  * Switches: no. Errors: -EINVAL for a base that is not on the stack, is at
- * the very end of the native one or has no room below it, -EXDEV for another thread's stack, -ENOMEM.
+ * the very end of the native one or has no room below it, -EXDEV for another
+ * thread's stack, -ENOMEM.
  */
 int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base);
 

@@ -135,6 +135,30 @@ static inline char *place_in_slice(const struct tuck__ctx *ctx, const char *p)
 
 /* -- tucking away and bringing back -- */
 
+#if TUCK__ASAN
+/*
+ * Where the shadow of the byte at p is kept. From the end, so that no place
+ * depends on how much is tucked.
+ */
+static inline char *kept_shadow(const struct tuck__ctx *ctx, const char *p)
+{
+	return ctx->slice + tuck__slice_room(ctx) - 1 -
+	       (p - (const char *)ctx->sp) / 8;
+}
+
+/* All that is tucked of ctx is free of poison. */
+static inline void clear_kept_shadow(struct tuck__ctx *ctx)
+{
+	memset(kept_shadow(ctx, (char *)ctx->sp + ctx->tucked) + 1, 0,
+	       ctx->tucked / 8);
+}
+#else
+static inline void clear_kept_shadow(struct tuck__ctx *ctx)
+{
+	(void)ctx;
+}
+#endif
+
 /* A block for ctx as it is, with what it has tucked already. */
 static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -196,8 +220,8 @@ static void grow_down(struct tuck__ctx *ctx, char *sp)
 		end = was;
 	ctx->sp = sp;
 	ctx->tucked = (uint32_t)(end - sp);
-	if (TUCK__ASAN && ctx->tucked)
-		memset(kept_shadow(ctx, end) + 1, 0, ctx->tucked / 8);
+	if (ctx->tucked)
+		clear_kept_shadow(ctx);
 	tuck__ctx_clean(end, was);
 }
 
@@ -267,16 +291,6 @@ static inline void move(struct tuck__ctx *ctx, char *from, char *to, bool out)
 }
 
 #if TUCK__ASAN
-/*
- * Where the shadow of the byte at p is kept. From the end, so that no place
- * depends on how much is tucked.
- */
-static inline char *kept_shadow(const struct tuck__ctx *ctx, const char *p)
-{
-	return ctx->slice + tuck__slice_room(ctx) - 1 -
-	       (p - (const char *)ctx->sp) / 8;
-}
-
 static tuck__no_asan void move_shadow(struct tuck__ctx *ctx, char *from,
 				      char *to, bool out)
 {
