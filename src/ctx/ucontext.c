@@ -174,6 +174,7 @@ static int move_to(const struct point *p)
 	tuck__ctx_write(ctx, low, bytes, sizeof(bytes));
 #endif
 	tuck__ctx_write(ctx, sp, p->frame, sizeof(p->frame));
+	p->of->ret_value = NULL;	/* that of another frame */
 	return 0;
 }
 
