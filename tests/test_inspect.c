@@ -306,26 +306,33 @@ static uintptr_t opaque(uintptr_t x)
 	return x;
 }
 
-/* Six pointers that nothing but registers or this frame hold. */
+/* Five pointers that nothing but registers, or this frame, holds. */
 static __attribute__((noinline)) void keep_and_look(const struct tuck_ctx *ctx)
 {
-	uintptr_t seed = opaque(0x1234567);
-	uintptr_t keys[6];
-	struct search s[6];
+	uintptr_t seed = opaque(0x1234567), a, b, c, d, e;
+	struct search s[5];
 
-	for (uintptr_t i = 0; i < 6; i++)
+	for (uintptr_t i = 0; i < 5; i++)
 		s[i] = (struct search){
 			.masked = (seed * (i + 11) * 7919) ^ MASK, .seen = s
 		};
-	for (int i = 0; i < 6; i++)
-		keys[i] = opaque(s[i].masked ^ MASK);
-	for (int i = 0; i < 6; i++) {
-		CHECK(tuck_ctx_ranges(ctx, look, &s[i]) > 0);
-		CHECK(s[i].found);
-		CHECK(s[i].has_seen);
-	}
-	for (int i = 0; i < 6; i++)
-		CHECK(opaque(keys[i]) == (s[i].masked ^ MASK));
+	a = opaque(s[0].masked ^ MASK);
+	b = opaque(s[1].masked ^ MASK);
+	c = opaque(s[2].masked ^ MASK);
+	d = opaque(s[3].masked ^ MASK);
+	e = opaque(s[4].masked ^ MASK);
+	CHECK(tuck_ctx_ranges(ctx, look, &s[0]) > 0);
+	CHECK(tuck_ctx_ranges(ctx, look, &s[1]) > 0);
+	CHECK(tuck_ctx_ranges(ctx, look, &s[2]) > 0);
+	CHECK(tuck_ctx_ranges(ctx, look, &s[3]) > 0);
+	CHECK(tuck_ctx_ranges(ctx, look, &s[4]) > 0);
+	CHECK(opaque(a) == (s[0].masked ^ MASK));
+	CHECK(opaque(b) == (s[1].masked ^ MASK));
+	CHECK(opaque(c) == (s[2].masked ^ MASK));
+	CHECK(opaque(d) == (s[3].masked ^ MASK));
+	CHECK(opaque(e) == (s[4].masked ^ MASK));
+	for (int i = 0; i < 5; i++)
+		CHECK(s[i].found && s[i].has_seen);
 }
 
 static struct tuck_ctx *look_at_self(void *arg)
