@@ -30,6 +30,8 @@
 /* Until the others wait, and the poller has been asked. */
 static inline void settle(void)
 {
+	for (int i = 0; i < 50; i++)	/* all who are ready, in any order */
+		tuck_yield();
 	tuck_sleep(tuck_after(TUCK_MS(3)));
 }
 
