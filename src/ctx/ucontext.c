@@ -191,10 +191,10 @@ static int prepare(struct tuck__thread *th, struct tuck_ucontext *ucp)
 	if (p->mark != mark_of(p))
 		return -EINVAL;
 	if (p->starts)
-		r = p->of->owner == th ? ready_to_start(ucp) : -EXDEV;
+		r = p->of->number == th->number ? ready_to_start(ucp) : -EXDEV;
 	else if (!p->of->alive)
 		r = -EINVAL;
-	else if (p->of->owner != th)
+	else if (p->of->number != th->number)
 		r = -EXDEV;
 	else if (p->of == th->running)
 		return jump_here(ucp);
@@ -312,6 +312,7 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 	memset(&p->own, 0, sizeof(p->own));
 	p->err = -EINVAL;
 	p->of->owner = th;
+	p->of->number = th ? th->number : 0;
 	if (!th || !fn || argc < 0 || argc > TUCK_UCONTEXT_ARGS)
 		return;
 	va_start(args, argc);
