@@ -4,8 +4,8 @@
  *
  * The cases that wait are a block of the slice pool, linked into the
  * channels' queues like tasklets (rule S1: not on the stack). Whoever wakes
- * the tasklet takes all of them out at once, so a channel never meets a case
- * whose select is over.
+ * the tasklet takes all of them out at once and gives the block back, so a
+ * channel never meets a case whose select is over.
  */
 #include "chan/chan.h"
 
@@ -108,7 +108,6 @@ int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline)
 	if (!select)
 		return -ENOMEM;
 	r = tuck__wait(s, TUCK__WHY_SELECT, select, deadline);
-	tuck__slice_put(&s->cache.slices, select, select->slice_class);
 	if (r < 0)
 		return r;
 	i = (r & ~TUCK__CASE_CLOSED);

@@ -131,18 +131,6 @@ void tuck__called(struct tuck__ctx *ctx)
 
 /* -- kill -- */
 
-/* What a wait holds that its frames will not give back. */
-static void forget_wait(struct tuck__sched *s, struct tuck__tasklet *t)
-{
-	struct tuck__select *select = NULL;
-
-	if (t->w.why == TUCK__WHY_SELECT)
-		select = t->what;
-	tuck__wake(s, t, -ECANCELED);
-	if (select)
-		tuck__slice_put(&s->cache.slices, select, select->slice_class);
-}
-
 int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	if (t == s->main)
@@ -155,7 +143,7 @@ int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t)
 	}
 	t->w.bits |= TUCK__KILLED;
 	if (t->w.why != TUCK__WHY_NONE)
-		forget_wait(s, t);
+		tuck__wake(s, t, -ECANCELED);
 	tuck__ctx_call(&t->ctx);
 	return 0;
 }

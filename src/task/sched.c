@@ -409,7 +409,8 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 	tuck__heap_remove(&s->timers, &t->w.timer);
 	if (t->w.why == TUCK__WHY_SELECT) {
 		for (uint32_t i = 0; i < select->n; i++)
-			tuck__link_remove(&select->cases[i].w.link);
+			tuck__link_cut(&select->cases[i].w.link);
+		tuck__slice_put(&s->cache.slices, select, select->slice_class);
 		return;
 	}
 	if (t->w.why > TUCK__WHY_SELECT)

@@ -221,16 +221,11 @@ void tuck_exit(void)
 void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	tuck_id id = end_id(s, t);
-	struct tuck__select *select = NULL;
 
-	if (t->w.why == TUCK__WHY_SELECT)
-		select = t->what;
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);
 	else
 		tuck__link_cut(&t->w.link);
-	if (select)
-		tuck__slice_put(&s->cache.slices, select, select->slice_class);
 	announce_end(s, t);
 	give_back(s, t, id);
 }

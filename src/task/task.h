@@ -95,13 +95,17 @@ struct tuck__defer {
 	uint32_t slice_class;
 };
 
-/* The waits of a select: unlinked together. */
+/* A case of a select. */
 struct tuck__case {
 	struct tuck__waiter w;
 	struct tuck__tasklet *owner;
 	void *elem;
 };
 
+/*
+ * The waits of a select: unlinked together, and given back then, for who was
+ * woken may end before it runs.
+ */
 struct tuck__select {
 	uint32_t n, slice_class;
 	struct tuck__case cases[];
