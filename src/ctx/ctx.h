@@ -217,6 +217,13 @@ static inline void tuck__ctx_call(struct tuck__ctx *ctx)
 	ctx->flags |= TUCK__CTX_CALL | TUCK__CTX_ABSENT;
 }
 
+/* Take that back, for the context that runs. */
+static inline void tuck__ctx_uncall(struct tuck__ctx *ctx)
+{
+	if (ctx->flags & TUCK__CTX_CALL)
+		ctx->flags &= (uint8_t) ~(TUCK__CTX_CALL | TUCK__CTX_ABSENT);
+}
+
 static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 {
 	return !(ctx->flags & TUCK__CTX_NEW);

@@ -10,7 +10,11 @@
  * Invariants:
  * 1. KILLED is set once; from then on the tasklet is on its way out, and
  *    cannot be killed again. It may wait in its cleanups.
- * 2. A cleanup is taken off its list before it runs, so it runs once,
+ * 2. DOOMED is set from the kill to the unwinding. One that runs meanwhile,
+ *    because the kill came from another proc, or because there was no memory
+ *    to suspend it, does not wait: the kill would not end a wait that begins
+ *    after it.
+ * 3. A cleanup is taken off its list before it runs, so it runs once,
  *    whatever happens in it.
  *
  * Why not otherwise: to let waits return an error and hope that each caller
@@ -78,8 +82,17 @@ static void run_below(struct tuck__sched *s, const char *above)
 		d.fn(d.arg);
 }
 
-void tuck__run_defers(struct tuck__sched *s)
+/* Cleanups run from here on: they may wait, and nobody kills them. */
+static void shield(struct tuck__tasklet *t)
 {
+	t->w.bits |= TUCK__KILLED;
+	t->w.bits &= (uint8_t) ~(TUCK__IN_SCOPE);
+	tuck__ctx_uncall(&t->ctx);
+}
+
+void tuck__at_end(struct tuck__sched *s)
+{
+	shield(s->current);
 	run_below(s, ALL);
 }
 
@@ -89,6 +102,12 @@ static void swallowed(_Unwind_Reason_Code reason, struct _Unwind_Exception *e)
 {
 	(void)reason, (void)e;
 	tuck__fatal("a catch (...) kept TaskletExit: it must rethrow");
+}
+
+/* By a cleanup in a catch (...) that ended the tasklet once more. */
+static void left(_Unwind_Reason_Code reason, struct _Unwind_Exception *e)
+{
+	(void)reason, (void)e;
 }
 
 /* Called for each frame, before what is to be cleaned up in it. */
@@ -111,21 +130,22 @@ void tuck__raise(struct tuck__sched *s)
 	struct tuck__tasklet *t = s->current;
 	struct tuck__extra *extra = tuck__extra(s, t);
 	struct _Unwind_Exception *e = extra ? &extra->exit : &s->exit;
+	bool again = extra && e->exception_cleanup;
 
-	t->w.bits |= TUCK__KILLED;
-	/* Cleanups may wait. */
-	t->w.bits &= (uint8_t) ~(TUCK__CANCELED | TUCK__SCOPED);
+	if (t->w.why != TUCK__WHY_NONE)
+		tuck__fatal("a tasklet ends inside the deadlock callback");
+	shield(t);
 	tuck__ctx_unhole(&t->ctx);
 	memset(e, 0, sizeof(*e));
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));
-	e->exception_cleanup = swallowed;
+	e->exception_cleanup = again ? left : swallowed;
 	_Unwind_ForcedUnwind(e, at_frame, s);
 	tuck__task_after();	/* it could not: there are no unwind tables */
 }
 
 void tuck__called(struct tuck__ctx *ctx)
 {
-	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
+	(void)ctx;
 	tuck__raise(tuck__tls);
 }
 
@@ -141,11 +161,16 @@ int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__drop(s, t);
 		return 0;
 	}
-	t->w.bits |= TUCK__KILLED;
+	t->w.bits |= TUCK__KILLED | TUCK__DOOMED;
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__wake(s, t, -ECANCELED);
 	tuck__ctx_call(&t->ctx);
 	return 0;
+}
+
+bool tuck__runs(const struct tuck__sched *s, const struct tuck__tasklet *t)
+{
+	return t == s->current && t->w.why == TUCK__WHY_NONE;
 }
 
 static bool is_main(const struct tuck__sched *s, tuck_id id)
@@ -163,7 +188,7 @@ int tuck_kill(tuck_id id)
 	TUCK__REQUIRE(!is_main(home, id), -EINVAL);
 	if (home != s)
 		return tuck__post(id, TUCK__ID_KILL);
-	if (t == s->current)
+	if (tuck__runs(s, t))
 		tuck__raise(s);
 	return tuck__kill(s, t);
 }

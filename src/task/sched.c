@@ -185,10 +185,10 @@ static tuck__cold void find_work(struct tuck__sched *s)
 {
 	int err = errno;	/* of the tasklet that is about to stop */
 
-	if (!tuck__list_empty(&s->ready)) {
-		tuck__look(s);
+	if (!tuck__list_empty(&s->ready))
+		tuck__look(s);		/* may end those who are ready */
+	if (!tuck__list_empty(&s->ready))
 		return;
-	}
 	s->until_look = s->look_every;
 	s->recheck = RECHECK_MIN;
 	s->trim_at = TUCK_FOREVER;
@@ -284,32 +284,48 @@ static inline int switch_to(struct tuck__sched *s, struct tuck__tasklet *self,
 				next->result);
 }
 
+/* Killed, but not by a switch away and back. */
+static inline void raise_if_doomed(struct tuck__sched *s,
+				   const struct tuck__tasklet *self)
+{
+	if (tuck__unlikely(self->w.bits & TUCK__DOOMED))
+		tuck__raise(s);
+}
+
 static tuck__cold int park_slow(struct tuck__sched *s)
 {
 	struct tuck__tasklet *self = s->current, *next = find_next(s);
 
 	if (next != self)
 		return switch_to(s, self, next);
-	if (tuck__unlikely(self->ctx.flags & TUCK__CTX_CALL))
-		tuck__called(&self->ctx);
+	raise_if_doomed(s, self);
 	return self->result;
+}
+
+tuck_ns tuck__scope(struct tuck__sched *s, struct tuck__tasklet *self,
+		    tuck_ns deadline)
+{
+	tuck_ns outer;
+
+	if (self->w.bits & (TUCK__CANCELED | TUCK__DOOMED)) {
+		tuck__unwait(s, self);
+		raise_if_doomed(s, self);
+		return -ECANCELED;
+	}
+	self->w.bits &= (uint8_t)~TUCK__OUTER;
+	outer = tuck__group_deadline(self);
+	if (deadline <= outer)
+		return deadline;
+	self->w.bits |= TUCK__OUTER;
+	return outer;
 }
 
 int tuck__wait_in_scope(struct tuck__sched *s, struct tuck__tasklet *self,
 			tuck_ns deadline)
 {
-	tuck_ns outer;
-
-	if (self->w.bits & TUCK__CANCELED) {
-		tuck__unwait(s, self);
-		return -ECANCELED;
-	}
-	self->w.bits &= (uint8_t)~TUCK__OUTER;
-	outer = tuck__group_deadline(self);
-	if (outer < deadline) {
-		self->w.bits |= TUCK__OUTER;
-		deadline = outer;
-	}
+	deadline = tuck__scope(s, self, deadline);
+	if (deadline < 0)
+		return (int)deadline;
 	if (deadline != TUCK_FOREVER)
 		return tuck__wait_until(s, self, deadline);
 	return tuck__park(s);
@@ -324,8 +340,6 @@ int tuck__park(struct tuck__sched *s)
 
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	if (tuck__unlikely(--s->until_look < 0))
-		tuck__look(s);
 	return switch_to(s, s->current, t);
 }
 
@@ -340,8 +354,10 @@ static tuck__cold void yield_slow(struct tuck__sched *s)
 {
 	if (s->until_look < 0)
 		tuck__look(s);
-	if (tuck__list_empty(&s->ready))
+	if (tuck__list_empty(&s->ready)) {
+		raise_if_doomed(s, s->current);
 		return;
+	}
 	check_may_switch(s);
 	tuck__link_before(&s->ready, &s->current->w.link);
 	park_slow(s);
@@ -523,6 +539,7 @@ int tuck__sched_run_out(struct tuck__sched *s)
 {
 	int r = 0;
 
+	tuck__at_end(s);
 	while (s->alive > 1 && r == 0) {
 		tuck__link_init(&s->main->w.link);
 		r = tuck__wait(s, TUCK__WHY_END, NULL, TUCK_FOREVER);
@@ -532,6 +549,8 @@ int tuck__sched_run_out(struct tuck__sched *s)
 
 void tuck__sched_fini(struct tuck__sched *s)
 {
+	if (s->current == s->main)
+		tuck__at_end(s);
 	tuck__task_drop_all(s);
 	if (s->io_fini)
 		s->io_fini(s);

@@ -21,6 +21,7 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	extra = tuck__slice_get(&s->cache.slices, sizeof(*extra), &cls);
 	if (!extra)
 		return NULL;
+	extra->exit.exception_cleanup = NULL;
 	extra->name[0] = 0;
 	extra->self = t;
 	extra->defers = NULL;
@@ -193,8 +194,8 @@ void tuck__task_after(void)
 	char *base = self->ctx.base;
 	tuck_id id;
 
-	if (tuck__unlikely(self->extra && self->extra->defers))
-		tuck__run_defers(s);
+	if (tuck__unlikely(self->extra != NULL))
+		tuck__at_end(s);
 	id = end_id(s, self);
 	announce_end(s, self);
 	self->w.why = TUCK__WHY_ENDING;
@@ -209,7 +210,7 @@ void tuck_exit(void)
 {
 	struct tuck__sched *s = tuck__sched();
 
-	if (s && s->current->extra)
+	if (s && s->current->extra && !(s->current->w.bits & TUCK__KILLED))
 		s->current->extra->result = 0;
 	if (s && s->current != s->main)
 		tuck__raise(s);
@@ -220,8 +221,10 @@ void tuck_exit(void)
 
 void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	tuck_id id = end_id(s, t);
+	tuck_id id;
 
+	t->w.bits |= TUCK__KILLED;	/* by a post meanwhile: not twice */
+	id = end_id(s, t);
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);
 	else

@@ -41,9 +41,10 @@ enum {
 	TUCK__PERMIT = 1,		/* an unblock that came early */
 	TUCK__EITHER = 2,		/* waits for input or output */
 	TUCK__CANCELED = 4,		/* must not wait */
-	TUCK__KILLED = 8,		/* is unwound, or will be */
+	TUCK__KILLED = 8,		/* cannot be killed any more */
 	TUCK__SCOPED = 16,		/* its group has a deadline, */
-	TUCK__OUTER = 32		/* which ends this wait */
+	TUCK__OUTER = 32,		/* which ends this wait */
+	TUCK__DOOMED = 64		/* killed, and not unwound yet */
 };
 
 /* A place in a queue: a tasklet's own, or one case of its select. */
@@ -214,7 +215,17 @@ int tuck__park(struct tuck__sched *s);
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);
 
-/* The wait of one that was cancelled, or whose group has a deadline. */
+/* What makes a wait take the long way. */
+#define TUCK__IN_SCOPE (TUCK__CANCELED | TUCK__SCOPED | TUCK__DOOMED)
+
+/*
+ * Of a wait that the caller has begun: its deadline or its group's, whichever
+ * is earlier; or -ECANCELED, and it is over.
+ */
+tuck_ns tuck__scope(struct tuck__sched *s, struct tuck__tasklet *self,
+		    tuck_ns deadline);
+
+/* The wait of one with a bit of TUCK__IN_SCOPE. */
 int tuck__wait_in_scope(struct tuck__sched *s, struct tuck__tasklet *self,
 			tuck_ns deadline);
 
@@ -235,7 +246,7 @@ static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
 	self->w.why = (uint8_t)why;
 	self->what = what;
 	self->ctx.note = s->now_ms;
-	if (tuck__unlikely(self->w.bits & (TUCK__CANCELED | TUCK__SCOPED)))
+	if (tuck__unlikely(self->w.bits & TUCK__IN_SCOPE))
 		return tuck__wait_in_scope(s, self, deadline);
 	if (deadline != TUCK_FOREVER)
 		return tuck__wait_until(s, self, deadline);
@@ -337,12 +348,15 @@ void tuck__called(struct tuck__ctx *ctx);
 /* The running tasklet ends: its cleanups, unwinding, and no return. */
 tuck__noreturn void tuck__raise(struct tuck__sched *s);
 
+/* Not while it only looks for a successor, as in the deadlock callback. */
+bool tuck__runs(const struct tuck__sched *s, const struct tuck__tasklet *t);
+
 /* Raise TaskletExit in one that does not run; or just end it, if new. */
 int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t);
 void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t);
 
-/* Run what the running tasklet deferred. */
-void tuck__run_defers(struct tuck__sched *s);
+/* The running tasklet is at its end: what is left of its cleanups. */
+void tuck__at_end(struct tuck__sched *s);
 
 /* -- group.c -- */
 

@@ -18,12 +18,10 @@ int tuck_sleep(tuck_ns deadline)
 	return tuck__wait(s, TUCK__WHY_SLEEP, NULL, deadline);
 }
 
-static bool take_permit(struct tuck__sched *s)
+static bool take_permit(struct tuck__tasklet *self)
 {
-	struct tuck__tasklet *self = s->current;
 	bool had;
 
-	tuck__inbox_drain(s);
 	had = self->w.bits & TUCK__PERMIT;
 	self->w.bits &= (uint8_t)~TUCK__PERMIT;
 	return had;
@@ -35,7 +33,8 @@ int tuck_block(tuck_ns deadline)
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	if (take_permit(s))
+	tuck__inbox_drain(s);
+	if (take_permit(s->current))
 		return 0;
 	if (deadline == TUCK_NOWAIT)
 		return -EAGAIN;
@@ -69,32 +68,66 @@ int tuck_unblock(tuck_id id)
 	return 0;
 }
 
-int tuck_transfer(tuck_id id)
+/* What comes from elsewhere may end the one that will run: look before. */
+static void look(struct tuck__sched *s)
 {
-	struct tuck__sched *s = tuck__sched();
-	struct tuck__tasklet *self, *t;
-	int r;
+	if (tuck__unlikely(--s->until_look < 0))
+		tuck__look(s);
+	else
+		tuck__inbox_drain(s);
+}
 
-	TUCK__REQUIRE(s, tuck__sched_error());
-	r = tuck__find_here(s, id, &t);
-	if (r < 0)
-		return r;
-	self = s->current;
-	TUCK__REQUIRE(t != self && (t->w.why == TUCK__WHY_NONE || blocked(t)),
-		      -EINVAL);
-	TUCK__REQUIRE(!(self->w.bits & TUCK__CANCELED), -ECANCELED);
-	if (take_permit(s)) {
-		if (blocked(t))
-			tuck__wake(s, t, 0);
-		return 0;
-	}
-	if (blocked(t))
-		tuck__wake(s, t, 0);
-	tuck__link_cut(&t->w.link);
+/* The caller's wait in a transfer, up to the switch. */
+static int begin_wait(struct tuck__sched *s, struct tuck__tasklet *self)
+{
+	tuck_ns deadline;
+
 	tuck__link_init(&self->w.link);
 	self->w.why = TUCK__WHY_BLOCK;
 	self->what = NULL;
 	self->ctx.note = s->now_ms;
+	if (tuck__likely(!(self->w.bits & TUCK__IN_SCOPE)))
+		return 0;
+	deadline = tuck__scope(s, self, TUCK_FOREVER);
+	if (deadline < 0)
+		return (int)deadline;
+	if (deadline == TUCK_FOREVER ||
+	    tuck__heap_add(&s->timers, &self->w.timer, deadline) == 0)
+		return 0;
+	tuck__unwait(s, self);
+	return -ENOMEM;
+}
+
+/* Ready from now on, whether it was blocked or not. */
+static void make_ready(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (blocked(t))
+		tuck__wake(s, t, 0);
+}
+
+int tuck_transfer(tuck_id id)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__tasklet *t;
+	int r;
+
+	TUCK__REQUIRE(s, tuck__sched_error());
+	look(s);
+	r = tuck__find_here(s, id, &t);
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(t != s->current &&
+			      (t->w.why == TUCK__WHY_NONE || blocked(t)),
+		      -EINVAL);
+	if (take_permit(s->current)) {
+		make_ready(s, t);
+		return 0;
+	}
+	r = begin_wait(s, s->current);
+	if (r < 0)
+		return r;
+	make_ready(s, t);
+	tuck__link_cut(&t->w.link);
 	return tuck__run_now(s, t);
 }
 
