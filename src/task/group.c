@@ -44,18 +44,21 @@ tuck_ns tuck__group_deadline(const struct tuck__tasklet *t)
 int tuck_group_new(struct tuck_group **ret_group, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
-	struct tuck_group *g, *outer;
+	struct tuck_group *g;
+	tuck_ns outer;
 
 	TUCK__REQUIRE(ret_group && deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
 	g = tuck__alloc(sizeof(*g));
 	if (!g)
 		return -ENOMEM;
-	outer = group_of(s->current);
 	g->home = s;
 	g->home_id = s->main_id;
-	g->deadline = outer && outer->deadline < deadline ? outer->deadline :
-							    deadline;
+	g->deadline = deadline;
+	if (s->current->w.bits & TUCK__SCOPED) {
+		outer = group_of(s->current)->deadline;
+		g->deadline = outer < deadline ? outer : deadline;
+	}
 	tuck__link_init(&g->members);
 	tuck__link_init(&g->waiters);
 	*ret_group = g;
@@ -101,10 +104,23 @@ tuck_id tuck_group_go(struct tuck_group *g, int (*fn)(void *), void *arg)
 	return tuck__id(t);
 }
 
+static bool over(const struct tuck_group *g, enum tuck_group_wait until)
+{
+	return g->count == 0 || (until == TUCK_GROUP_ERROR && g->first_error);
+}
+
+/* Those who were woken do not touch the group again: it may be freed. */
 static void wake_waiters(struct tuck_group *g)
 {
-	while (!tuck__list_empty(&g->waiters))
-		tuck__wake(g->home, tuck__tasklet_of(g->waiters.next), 0);
+	struct tuck__link *l, *next;
+
+	for (l = g->waiters.next; l != &g->waiters; l = next) {
+		struct tuck__tasklet *t = tuck__tasklet_of(l);
+
+		next = l->next;
+		if (over(g, (enum tuck_group_wait)(intptr_t)t->elem))
+			tuck__wake(g->home, t, g->first_error);
+	}
 }
 
 void tuck__group_leave(struct tuck__extra *extra)
@@ -122,14 +138,13 @@ void tuck__group_leave(struct tuck__extra *extra)
 
 /* -- all of them -- */
 
-static bool over(const struct tuck_group *g, enum tuck_group_wait until)
+static int wait_in(struct tuck_group *g, enum tuck_group_wait until,
+		   tuck_ns deadline)
 {
-	return g->count == 0 || (until == TUCK_GROUP_ERROR && g->first_error);
-}
+	struct tuck__tasklet *self = g->home->current;
 
-static int wait_in(struct tuck_group *g, tuck_ns deadline)
-{
-	tuck__link_before(&g->waiters, &g->home->current->w.link);
+	self->elem = (void *)(intptr_t)until;
+	tuck__link_before(&g->waiters, &self->w.link);
 	return tuck__wait(g->home, TUCK__WHY_GROUP, g, deadline);
 }
 
@@ -143,14 +158,10 @@ int tuck_group_wait(struct tuck_group *g, enum tuck_group_wait until,
 	TUCK__REQUIRE((unsigned)until <= TUCK_GROUP_ERROR && deadline >= 0,
 		      -EINVAL);
 	TUCK__REQUIRE(group_of(g->home->current) != g, -EDEADLK);
-	while (!over(g, until)) {
-		if (deadline == TUCK_NOWAIT)
-			return -EAGAIN;
-		r = wait_in(g, deadline);
-		if (r < 0)
-			return r;
-	}
-	return g->first_error;
+	if (over(g, until))
+		return g->first_error;
+	TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
+	return wait_in(g, until, deadline);
 }
 
 static struct tuck__tasklet *member_at(const struct tuck__link *l)
@@ -173,22 +184,26 @@ int tuck_group_cancel(struct tuck_group *g)
 
 int tuck_group_kill(struct tuck_group *g)
 {
-	struct tuck__link *l, *next;
+	struct tuck__link seen, *l;
 	bool self = false;
 	int r = check(g);
 
 	if (r < 0)
 		return r;
 	g->closed = true;
-	for (l = g->members.next; l != &g->members; l = next) {
-		struct tuck__tasklet *t = member_at(l);
-
-		next = l->next;		/* a new one ends at once */
-		if (t == g->home->current)
+	/* A new one ends at once, and others may by posts from elsewhere. */
+	tuck__link_init(&seen);
+	while (!tuck__list_empty(&g->members)) {
+		l = g->members.next;
+		tuck__link_cut(l);
+		tuck__link_before(&seen, l);
+		if (tuck__runs(g->home, member_at(l)))
 			self = true;
 		else
-			tuck__kill(g->home, t);
+			tuck__kill(g->home, member_at(l));
 	}
+	tuck__link_before(&seen, &g->members);
+	tuck__link_cut(&seen);
 	if (self)
 		tuck__raise(g->home);
 	return 0;
@@ -201,10 +216,37 @@ int tuck_group_count(const struct tuck_group *g)
 	return r < 0 ? r : g->count;
 }
 
+/*
+ * Until all have ended, or -ENOMEM. To be cancelled, or late, is no reason to
+ * leave members alone.
+ */
+static int wait_for_all(struct tuck_group *g)
+{
+	struct tuck__tasklet *self = g->home->current;
+	uint8_t bits = 0;
+	int r = 0;
+
+	while (g->count > 0 && r != -ENOMEM) {
+		bits |= self->w.bits & (TUCK__CANCELED | TUCK__SCOPED);
+		self->w.bits &= (uint8_t) ~(TUCK__CANCELED | TUCK__SCOPED);
+		r = wait_in(g, TUCK_GROUP_ALL, TUCK_FOREVER);
+	}
+	self->w.bits |= bits;
+	return g->count > 0 ? r : 0;
+}
+
+/* When its wait is over, or the caller was killed in it. */
+static void free_group(struct tuck_group *const *at)
+{
+	struct tuck_group *g = *at;
+
+	if (g && wait_for_all(g) == 0)
+		tuck__free(g);
+}
+
 int tuck_group_free(struct tuck_group *g)
 {
-	struct tuck__tasklet *self;
-	uint8_t bits;
+	struct tuck_group *mine __attribute__((__cleanup__(free_group))) = NULL;
 	int r;
 
 	if (!g)
@@ -212,16 +254,12 @@ int tuck_group_free(struct tuck_group *g)
 	r = check(g);
 	if (r < 0)
 		return r;
-	self = g->home->current;
-	TUCK__REQUIRE(group_of(self) != g, -EDEADLK);
+	TUCK__REQUIRE(group_of(g->home->current) != g, -EDEADLK);
 	tuck_group_kill(g);
-	/* To be cancelled, or late, is no reason to leave members alone. */
-	bits = self->w.bits & (TUCK__CANCELED | TUCK__SCOPED);
-	self->w.bits &= (uint8_t)~bits;
-	while (g->count > 0)
-		wait_in(g, TUCK_FOREVER);
-	self->w.bits |= bits;
-	r = g->first_error;
-	tuck__free(g);
+	mine = g;
+	r = wait_for_all(g);
+	if (r == 0)
+		return g->first_error;
+	mine = NULL;
 	return r;
 }
