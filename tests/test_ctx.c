@@ -35,7 +35,9 @@ static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
 	return current;
 }
 
-static const struct tuck__host host = { stay, leave, NULL, running };
+static const struct tuck__host host = { .stay = stay,
+					.ended = leave,
+					.running = running };
 
 static int go_to(struct tuck__ctx *to, int value)
 {

@@ -67,7 +67,7 @@ static uint16_t pages_of(const struct tuck__stack *s)
 {
 	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
 
-	if (tuck__carry_bytes())
+	if (tuck__carry_bytes() || s->owner->watched)
 		return 0;
 	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
 }
@@ -88,6 +88,12 @@ static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
 		tuck__ctx_tuck(c, x, x->base);
 		s->top = x->above;
 	}
+}
+
+void tuck__ctx_watch(struct tuck__ctx *ctx)
+{
+	if (tuck__ctx_started(ctx))
+		ctx->pages = pages_of(ctx->stack);
 }
 
 static void unchain(struct tuck__ctx *ctx)
@@ -360,12 +366,28 @@ static tuck__noinline int switch_with_slots(struct tuck__cache *c,
 	return switch_with_cxx(c, from, to, value);
 }
 
-int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
-			  struct tuck__ctx *to, int value)
+static inline int switch_carrying(struct tuck__cache *c, struct tuck__ctx *from,
+				  struct tuck__ctx *to, int value)
 {
 	if (tuck__unlikely(tuck__carry_bytes()))
 		return switch_with_slots(c, from, to, value);
 	return switch_with_cxx(c, from, to, value);
+}
+
+static tuck__noinline int switch_watched(struct tuck__cache *c,
+					 struct tuck__ctx *from,
+					 struct tuck__ctx *to, int value)
+{
+	c->host->switching(from);
+	return switch_carrying(c, from, to, value);
+}
+
+int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
+			  struct tuck__ctx *to, int value)
+{
+	if (tuck__unlikely(c->watched))
+		return switch_watched(c, from, to, value);
+	return switch_carrying(c, from, to, value);
 }
 
 void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *stack,

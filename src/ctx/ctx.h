@@ -93,6 +93,7 @@ struct tuck__cache;
  * - ended: the running context's fn has returned; it must leave.
  * - called: runs as if called from where ctx waits, on its stack; when it
  *   returns, ctx goes on. It may unwind ctx instead, or throw.
+ * - switching: ctx is about to be suspended; called where cache.watched.
  * - running: the context that runs, and who that is, for a message; called
  *   from a signal handler.
  */
@@ -100,6 +101,7 @@ struct tuck__host {
 	int (*stay)(struct tuck__ctx *from, struct tuck__ctx *to);
 	void (*ended)(void);
 	void (*called)(struct tuck__ctx *ctx);
+	void (*switching)(struct tuck__ctx *ctx);
 	const struct tuck__ctx *(*running)(const struct tuck__cache *c,
 					   char *ret_who, size_t n);
 };
@@ -122,6 +124,7 @@ struct tuck__cache {
 	struct tuck__eh *eh;		/* its C++ exception globals */
 	struct tuck__eh no_cxx;		/* in their place, always zero */
 	const struct tuck__host *host;
+	bool watched;			/* its switches, by the host */
 	struct tuck__ctx *leaving;	/* in a slow switch: who leaves, */
 	int value;			/* and what the other one gets */
 	void *dead_sp;			/* of the context that ended last */
@@ -228,6 +231,9 @@ static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 {
 	return !(ctx->flags & TUCK__CTX_NEW);
 }
+
+/* cache.watched has changed. */
+void tuck__ctx_watch(struct tuck__ctx *ctx);
 
 /* Bytes of stack that a tucked context's slice holds. */
 size_t tuck__ctx_slice_bytes(const struct tuck__ctx *ctx);

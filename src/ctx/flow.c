@@ -66,7 +66,9 @@ static void called(struct tuck__ctx *ctx)
 	f->call(f->call_arg);
 }
 
-static const struct tuck__host host = { stay, ended, called, running };
+static const struct tuck__host host = {
+	.stay = stay, .ended = ended, .called = called, .running = running
+};
 
 /* -- threads -- */
 

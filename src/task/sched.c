@@ -413,8 +413,10 @@ static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
 	return &s->current->ctx;
 }
 
-static const struct tuck__host host = { stay, tuck__task_after, tuck__called,
-					running };
+static const struct tuck__host host = { .stay = stay,
+					.ended = tuck__task_after,
+					.called = tuck__called,
+					.running = running };
 
 /* -- waiting -- */
 
