@@ -245,7 +245,7 @@ static void stuff_socket(void)
 	at.stuffed = fds[0];
 }
 
-static void set_up_waits(void)
+static inline void set_up_waits(void)
 {
 	int fds[2];
 
@@ -271,7 +271,7 @@ static void set_up_waits(void)
 }
 
 /* Nothing is left of those who waited, and all that they used still works. */
-static void tear_down_waits(void)
+static inline void tear_down_waits(void)
 {
 	CHECK_EQ(tuck_chan_balance(at.meet), 0);
 	CHECK_EQ(tuck_chan_balance(at.other), 0);

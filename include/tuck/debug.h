@@ -3,7 +3,7 @@
 #ifndef TUCK_DEBUG_H
 #define TUCK_DEBUG_H
 
-#include <tuck/base.h>
+#include <tuck/task.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,6 +37,36 @@ int tuck_stats(struct tuck_stats *ret_stats);
  * Switches: no. Errors: those of write(2).
  */
 int tuck_dump(int fd);
+
+/* What tuck_each() tells of a tasklet. */
+struct tuck_task_info {
+	tuck_id id;
+	tuck_id main;		/* its proc's main tasklet */
+	char name[32];
+	const char *state;	/* "runs", "is ready", or what it waits for */
+	tuck_ns since;		/* when that wait began; 0: it does not wait */
+	uint64_t switches;	/* how often it has stopped running, */
+	tuck_ns cpu;		/* and how long it ran, by tuck_account() */
+};
+
+/*
+ * Call fn(info, arg) for each tasklet of the calling proc, until one call
+ * returns other than 0. fn may start, end and kill tasklets, and may wait:
+ * those who are there all the time are told of once.
+ * Switches: no; but fn may. Errors: -EINVAL for a null fn; else what fn
+ * returned last, or 0.
+ */
+int tuck_each(int (*fn)(const struct tuck_task_info *info, void *arg),
+	      void *arg);
+
+/*
+ * Count the switches and the CPU time of each tasklet of the calling proc from
+ * now on; 0 ends that, and keeps what was counted. Where it is off it costs
+ * nothing; on, each switch asks the system for the thread's CPU time: see
+ * docs/performance.md. Returns whether it was on.
+ * Switches: no. Errors: none.
+ */
+int tuck_account(int on);
 
 /*
  * Set what is called when every proc waits for ever: nothing is ready, no

@@ -139,6 +139,46 @@ int tuck_defer(void (*fn)(void *), void *arg);
 void tuck_undefer(int run);
 
 /*
+ * A variable of which each tasklet has its own: static or global, since what
+ * it is found by is never given back. NULL in each tasklet at first. end,
+ * unless NULL, is called for a value other than NULL when its tasklet ends,
+ * in whichever way but tuck_drop(), after the cleanups of tuck_defer(). It may
+ * wait, and set others, whose ends are called then, three times over.
+ */
+struct tuck_local {
+	void (*end)(void *value);
+	unsigned place;		/* Tuck's; 0 at first */
+};
+
+/*
+ * The caller's value.
+ * Switches: no. Errors: none; NULL where none was set.
+ */
+void *tuck_local_get(const struct tuck_local *local);
+
+/*
+ * Set the caller's value. The one before is forgotten, not ended.
+ * Switches: no. Errors: -EINVAL for NULL, -ENOMEM, -EAGAIN for the 1,025th
+ * variable of the process.
+ */
+int tuck_local_set(struct tuck_local *local, void *value);
+
+/*
+ * Name a tasklet for dumps; the first 31 bytes are copied, and "" takes the
+ * name back.
+ * Switches: no. Errors: -EINVAL for NULL, -ESRCH for an ended tasklet, -EXDEV
+ * for one on another proc, -ENOMEM.
+ */
+int tuck_name_set(tuck_id id, const char *name);
+
+/*
+ * Copy a tasklet's name, up to n - 1 bytes of it and a 0. One without a name
+ * has "", a main tasklet without one has "main".
+ * Switches: no. Errors: -EINVAL for NULL or n 0, -ESRCH, -EXDEV as above.
+ */
+int tuck_name_get(tuck_id id, char *ret_name, size_t n);
+
+/*
  * Forget a tasklet: it never runs again, nothing on its stack is unwound or
  * freed, its memory comes back. Those who join it are woken.
  * Switches: no.

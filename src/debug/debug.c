@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking in from outside: figures and dumps. */
 #include <errno.h>
+#include <stdio.h>
 #include <tuck/debug.h>
 
 #include "task/task.h"
@@ -43,6 +44,50 @@ int tuck_stats(struct tuck_stats *ret_stats)
 	stats.slots = s->cache.slots_made - s->cache.vacant;
 	*ret_stats = stats;
 	return 0;
+}
+
+static void describe(struct tuck__sched *s, const struct tuck__tasklet *t,
+		     struct tuck_task_info *ret_info)
+{
+	const struct tuck__extra *extra = t->extra;
+	tuck_ns now = tuck_now();
+	bool waits = t->w.why > TUCK__WHY_ENDING;
+
+	s->now_ms = (uint32_t)(now / TUCK_MS(1));
+	*ret_info = (struct tuck_task_info){
+		.id = tuck__id(t),
+		.main = s->main_id,
+		.state = tuck__state(s, t),
+		.since = waits ? now - TUCK_MS(s->now_ms - t->ctx.note) : 0,
+		.switches = extra ? extra->switches : 0,
+		.cpu = extra ? extra->cpu : 0,
+	};
+	if (t == s->current)
+		ret_info->cpu += tuck__cpu_running(s);
+	snprintf(ret_info->name, sizeof(ret_info->name), "%s",
+		 tuck__name(s, t));
+}
+
+int tuck_each(int (*fn)(const struct tuck_task_info *info, void *arg),
+	      void *arg)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck_task_info info;
+	uint32_t n;
+	int r = 0;
+
+	TUCK__REQUIRE(fn, -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	n = atomic_load(&s->table.n);
+	for (uint32_t i = 0; i < n && r == 0; i++) {
+		const struct tuck__tasklet *t = tuck__table_at(s, i);
+
+		if (!atomic_load_explicit(&t->id, memory_order_relaxed))
+			continue;
+		describe(s, t, &info);
+		r = fn(&info, arg);
+	}
+	return r;
 }
 
 int tuck_dump(int fd)

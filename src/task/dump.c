@@ -46,12 +46,12 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	}
 }
 
-const char *tuck__name(const struct tuck__sched *s,
-		       const struct tuck__tasklet *t)
+const char *tuck__state(const struct tuck__sched *s,
+			const struct tuck__tasklet *t)
 {
-	if (t == s->main)
-		return "main";
-	return t->extra ? t->extra->name : "";
+	if (t->w.why > TUCK__WHY_ENDING)
+		return words[t->w.why];
+	return t == s->current ? "runs" : "is ready";
 }
 
 static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
@@ -65,11 +65,12 @@ static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
 	if (t->w.why > TUCK__WHY_ENDING) {
 		format_what(t, what, sizeof(what));
 		n += snprintf(line + n, sizeof(line) - (size_t)n,
-			      "waits for %s%s since %.3f s\n", words[t->w.why],
-			      what, (s->now_ms - t->ctx.note) / 1000.0);
+			      "waits for %s%s since %.3f s\n",
+			      tuck__state(s, t), what,
+			      (s->now_ms - t->ctx.note) / 1000.0);
 	} else {
 		n += snprintf(line + n, sizeof(line) - (size_t)n, "%s\n",
-			      t == s->current ? "runs" : "is ready");
+			      tuck__state(s, t));
 	}
 	return write(fd, line, (size_t)n) < 0 ? -errno : 0;
 }

@@ -64,6 +64,9 @@ static bool pop(struct tuck__sched *s, const char *above,
 
 #define ALL ((const char *)UINTPTR_MAX)
 
+/* How often the ends of locals may set locals again. */
+#define LOCAL_ROUNDS 4
+
 void tuck_undefer(int run)
 {
 	struct tuck__sched *s = tuck__tls;
@@ -92,8 +95,13 @@ static void shield(struct tuck__tasklet *t)
 
 void tuck__at_end(struct tuck__sched *s)
 {
+	const struct tuck__extra *extra = s->current->extra;
+	int again = LOCAL_ROUNDS;
+
 	shield(s->current);
-	run_below(s, ALL);
+	do
+		run_below(s, ALL);
+	while (extra && again-- > 0 && tuck__locals_end(extra));
 }
 
 /* -- unwinding -- */
@@ -120,7 +128,7 @@ static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 
 	(void)version, (void)cls, (void)e;
 	if (actions & _UA_END_OF_STACK)
-		tuck__task_after();
+		s->cache.host->ended();
 	run_below(s, (const char *)_Unwind_GetCFA(frame));
 	return _URC_NO_REASON;
 }
@@ -140,7 +148,8 @@ void tuck__raise(struct tuck__sched *s)
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));
 	e->exception_cleanup = again ? left : swallowed;
 	_Unwind_ForcedUnwind(e, at_frame, s);
-	tuck__task_after();	/* it could not: there are no unwind tables */
+	s->cache.host->ended();	/* it could not: there are no unwind tables */
+	__builtin_unreachable();
 }
 
 void tuck__called(struct tuck__ctx *ctx)

@@ -418,6 +418,45 @@ static const struct tuck__host host = { .stay = stay,
 					.called = tuck__called,
 					.running = running };
 
+/* -- with accounts -- */
+
+static int stay_watched(struct tuck__ctx *from, struct tuck__ctx *to)
+{
+	struct tuck__tasklet *t = tuck__container(from, struct tuck__tasklet,
+						  ctx);
+
+	if (t->extra)
+		t->extra->switches--;
+	return stay(from, to);
+}
+
+static void ended_watched(void)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	tuck__at_end(s);
+	tuck__account(s, s->current);
+	tuck__task_after();
+}
+
+static void switching(struct tuck__ctx *from)
+{
+	tuck__account(tuck__tls,
+		      tuck__container(from, struct tuck__tasklet, ctx));
+}
+
+static const struct tuck__host watching = { .stay = stay_watched,
+					    .ended = ended_watched,
+					    .called = tuck__called,
+					    .running = running,
+					    .switching = switching };
+
+void tuck__sched_watch(struct tuck__sched *s, bool on)
+{
+	s->cache.watched = on;
+	s->cache.host = on ? &watching : &host;
+}
+
 /* -- waiting -- */
 
 void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)

@@ -2,7 +2,6 @@
 /* The life of a tasklet: go, self, exit, drop. */
 #include <errno.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "task/task.h"
@@ -26,6 +25,9 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	extra->self = t;
 	extra->defers = NULL;
 	extra->group = NULL;
+	extra->locals = NULL;
+	extra->switches = 0;
+	extra->cpu = 0;
 	extra->slice_class = cls;
 	tuck__link_init(&extra->joiners);
 	t->extra = extra;
@@ -41,6 +43,7 @@ static tuck__noinline void free_block(struct tuck__sched *s,
 		extra->defers = d->next;
 		tuck__slice_put(&s->cache.slices, d, d->slice_class);
 	}
+	tuck__locals_forget(s, extra);
 	tuck__slice_put(&s->cache.slices, extra, extra->slice_class);
 }
 
@@ -63,15 +66,9 @@ static void forget_place(struct tuck__sched *s, struct tuck__tasklet *t)
 static int take_attr(struct tuck__sched *s, struct tuck__tasklet *t,
 		     const struct tuck_attr *attr)
 {
-	struct tuck__extra *extra;
-
 	if (!attr || !attr->name)
 		return 0;
-	extra = tuck__extra(s, t);
-	if (!extra)
-		return -ENOMEM;
-	snprintf(extra->name, sizeof(extra->name), "%s", attr->name);
-	return 0;
+	return tuck__name_set(s, t, attr->name);
 }
 
 static int admit(struct tuck__sched *s, struct tuck__tasklet *t,

@@ -84,6 +84,9 @@ struct tuck__extra {
 	void *arg;
 	int result;			/* and how that ended */
 	struct tuck__defer *defers;	/* the last one first */
+	struct tuck__locals *locals;
+	uint64_t switches;		/* while its proc accounts, */
+	tuck_ns cpu;			/* up to the last of these */
 	uint32_t slice_class;
 };
 
@@ -160,6 +163,7 @@ struct tuck__sched {
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
 
+	tuck_ns cpu_at;			/* of the last accounted switch */
 	tuck_ns recheck;		/* how long until the next question */
 	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
 	bool trimmed;
@@ -191,6 +195,9 @@ static inline struct tuck__sched *tuck__sched(void)
 int tuck__sched_error(void);
 
 void tuck__sched_fini(struct tuck__sched *s);
+
+/* Have switches, or ends, accounted from now on; or not. */
+void tuck__sched_watch(struct tuck__sched *s, bool on);
 
 /* In the main tasklet: run the others until none is left; or -EDEADLK. */
 int tuck__sched_run_out(struct tuck__sched *s);
@@ -380,11 +387,34 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t);
 /* Forget every tasklet but main. */
 void tuck__task_drop_all(struct tuck__sched *s);
 
+/* -- local.c -- */
+
+/* Hand its values to their ends: whether there was one. */
+bool tuck__locals_end(const struct tuck__extra *extra);
+void tuck__locals_forget(struct tuck__sched *s, struct tuck__extra *extra);
+
+/* -- account.c -- */
+
+/* t stops running. */
+void tuck__account(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/* Since the running tasklet was switched to; 0 without accounts. */
+tuck_ns tuck__cpu_running(const struct tuck__sched *s);
+
+/* -- name.c -- */
+
+int tuck__name_set(struct tuck__sched *s, struct tuck__tasklet *t,
+		   const char *name);
+const char *tuck__name(const struct tuck__sched *s,
+		       const struct tuck__tasklet *t);
+
 /* -- dump.c -- */
 
 int tuck__dump(struct tuck__sched *s, int fd);
-const char *tuck__name(const struct tuck__sched *s,
-		       const struct tuck__tasklet *t);
+
+/* What it does, or what it waits for. */
+const char *tuck__state(const struct tuck__sched *s,
+			const struct tuck__tasklet *t);
 extern _Atomic(void (*)(void)) tuck__deadlock_fn;
 
 #endif
