@@ -629,6 +629,55 @@ TEST(a_cleanup_of_a_cancelled_one_may_wait)
 	CHECK_TRACE("()");
 }
 
+/*
+ * The buffer that was read into was a hole of the slice. Where it lay, a
+ * cleanup has its own bytes now.
+ */
+static void sleep_with_bytes(const char *c)
+{
+	unsigned char pad[3000];
+
+	fill(pad, sizeof(pad), 0, 5);
+	CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(5))), 0);
+	check_filled(pad, sizeof(pad), 0, 5);
+	mark(*c);
+}
+
+static __attribute__((noinline)) void read_deeply(void)
+{
+	char buf[8192];
+
+	tuck_read(at.idle, buf, sizeof(buf), TUCK_FOREVER);
+	__asm__ volatile("" : : "r"(buf) : "memory");
+}
+
+static void read_and_clean(void *arg)
+{
+	char c __attribute__((__cleanup__(sleep_with_bytes))) = 'c';
+
+	(void)arg;
+	read_deeply();
+	__asm__ volatile("" : : "r"(&c));
+}
+
+TEST(a_cleanup_that_waits_where_a_buffer_was)
+{
+	int fds[2];
+	tuck_id id;
+
+	share_slots(1);
+	stream_pair(fds);
+	at.idle = fds[0];
+	id = go(read_and_clean, NULL);
+	calm();
+	CHECK_EQ(tuck_kill(id), 0);
+	tuck_yield();
+	for (int i = 0; i < 10; i++)
+		run(ignore, NULL);
+	finish(id);
+	CHECK_TRACE("c");
+}
+
 static void exit_in_cleanup(void *arg)
 {
 	mark('x');
