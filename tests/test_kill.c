@@ -428,6 +428,62 @@ TEST(frames_are_cleaned_from_the_innermost)
 	CHECK_TRACE("i5m43o21");
 }
 
+/* The examples of docs/scheduling.md. */
+static __attribute__((noinline)) void documented_inner(void)
+{
+	ON_EXIT(i);
+	DEFER(2);
+	tuck_block(TUCK_FOREVER);
+	__asm__ volatile("" : : "r"(&var_i));
+}
+
+static void documented_outer(void *arg)
+{
+	ON_EXIT(o);
+	(void)arg;
+	DEFER(1);
+	documented_inner();
+	__asm__ volatile("" : : "r"(&var_o));
+}
+
+TEST(documented_cleanups)
+{
+	tuck_id id = go(documented_outer, NULL);
+
+	calm();
+	CHECK_EQ(tuck_kill(id), 0);
+	finish(id);
+	CHECK_TRACE("i2o1");
+	id = go(documented_outer, NULL);
+	calm();
+	CHECK_EQ(tuck_unblock(id), 0);
+	finish(id);
+	CHECK_TRACE("io21");
+}
+
+static void block_with_letter(void *c)
+{
+	CHECK_EQ(tuck_defer(mark_it, c), 0);
+	tuck_block(TUCK_FOREVER);
+}
+
+TEST(documented_order_of_kills)
+{
+	tuck_id a, b;
+
+	needs_fifo();
+	a = go(block_with_letter, (void *)(uintptr_t) "A");
+	b = go(block_with_letter, (void *)(uintptr_t) "B");
+	go(block_with_letter, (void *)(uintptr_t) "C");
+	tuck_yield();
+	CHECK_EQ(tuck_kill(b), 0);
+	CHECK_EQ(tuck_kill(a), 0);
+	go_letter("x");
+	CHECK_TRACE("");
+	tuck_yield();
+	CHECK_TRACE("BAx");
+}
+
 /* A frame without cleanups of its own between two that have some. */
 static __attribute__((noinline)) void plain_frame(void)
 {
@@ -925,15 +981,22 @@ TEST(a_transfer_to_a_new_one_that_was_killed)
 	}
 }
 
-/* When it is time to look around, the only one that is ready ends. */
+/*
+ * When it is time to look around, the only one that is ready ends: each
+ * yield of one alone brings that time nearer.
+ */
 TEST(the_only_ready_one_is_killed_before_it_starts)
 {
-	for (int i = 0; i < 300; i++) {
-		tuck_id id = go(ignore, NULL);
+	for (int yields = 0; yields < 130; yields++) {
+		tuck_id id;
 
+		tuck_sleep(tuck_after(TUCK_US(10)));
+		for (int i = 0; i < yields; i++)
+			tuck_yield();
+		id = go(ignore, NULL);
 		on_thread(post_kill, &id);
-		CHECK_EQ(tuck_block(tuck_after(TUCK_US(50))), -ETIMEDOUT);
-		CHECK_EQ(tuck_kill(id), -ESRCH);
+		CHECK_EQ(tuck_sleep(tuck_after(TUCK_US(50))), 0);
+		finish(id);
 	}
 	CHECK_EQ(count_tasklets(), 1);
 }

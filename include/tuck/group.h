@@ -17,7 +17,8 @@ extern "C" {
 struct tuck_group;
 
 /*
- * Make a group. Past the deadline, each wait of its tasklets returns -ETIME;
+ * Make a group. Past the deadline, each wait of its tasklets returns -ETIME,
+ * except in their cleanups at their end;
  * one that is past the wait's own deadline returns -ETIMEDOUT as ever, so
  * an expiry tells whose it was. A group made by a member of another one has
  * the earlier of the two deadlines.
@@ -70,9 +71,10 @@ int tuck_group_count(const struct tuck_group *group);
 /*
  * Kill the tasklets of the group, wait until all have ended, whatever the
  * caller's own state is, and give the group back; NULL is ignored. Returns
- * its first error, or 0. Fit for tuck_defer().
- * Switches: may. Errors: those, and -EXDEV, -EDEADLK for a member: the group
- * is still there then.
+ * its first error, or 0. A caller that is cancelled or killed meanwhile waits
+ * on. It is what a cleanup of tuck_defer() is for.
+ * Switches: may. Errors: those, and -EXDEV, -EDEADLK for a member, -ENOMEM
+ * where the caller could not be suspended: the group is still there then.
  */
 int tuck_group_free(struct tuck_group *group);
 

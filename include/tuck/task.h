@@ -96,15 +96,18 @@ int tuck_join(tuck_id id, tuck_ns deadline);
 
 /*
  * Raise TaskletExit in a tasklet, which ends it: its wait is over, it takes
- * its place at the end of the run queue, and when it runs, its stack is
- * unwound from where it waited, as pthread_cancel(3) does. What
- * tuck_defer() registered runs, C++ destructors and the cleanup attributes
- * of C compiled with -fexceptions, all from the innermost frame outwards. A
- * catch (...) must rethrow. Cleanups may wait. One that has not started yet
- * just ends. To kill oneself is tuck_exit(). Tismer's plan of 2002.
+ * its place at the end of the run queue (one that is ready keeps its place),
+ * and when it runs, its stack is unwound from where it was, as
+ * pthread_cancel(3) does. What tuck_defer() registered runs, C++ destructors
+ * and the cleanup attributes of C compiled with -fexceptions, all from the
+ * innermost frame outwards; docs/scheduling.md has the details. Cleanups may
+ * wait, and are not killed. A catch (...) must rethrow, and a frame that is
+ * noexcept, as destructors are, must not wait: that ends the process. One
+ * that has not started yet just ends. To kill oneself is tuck_exit(). Tismer's
+ * plan of 2002.
  * Switches: no; for the caller itself always, and it does not return.
- * Errors: -ESRCH for an ended tasklet, -EALREADY for one that is being
- * unwound, -EINVAL for a main tasklet. For a tasklet of another proc only the
+ * Errors: -ESRCH for an ended tasklet, -EALREADY for one that was killed or
+ * is in its last cleanups, -EINVAL for a main tasklet. For a tasklet of another proc only the
  * first and the third are told.
  */
 int tuck_kill(tuck_id id);
@@ -112,7 +115,7 @@ int tuck_kill(tuck_id id);
 /*
  * Ask a tasklet to end: its wait, and each that it begins until
  * tuck_uncancel(), returns -ECANCELED at once. Calls that need not wait work
- * as ever.
+ * as ever, and so do its cleanups at its end. A paused one stays paused.
  * Switches: no. Errors: -ESRCH for an ended tasklet.
  */
 int tuck_cancel(tuck_id id);
@@ -126,7 +129,8 @@ int tuck_uncancel(void);
 /*
  * Register a cleanup: fn(arg) runs when the calling tasklet ends, in
  * whichever way but tuck_drop(), or when tuck_undefer(1) is called. Last in,
- * first out.
+ * first out. A main tasklet ends with its proc's function, its thread's, or
+ * tuck_exit(), but not by exit(3).
  * Switches: no. Errors: -EINVAL for a null fn, -ENOMEM.
  */
 int tuck_defer(void (*fn)(void *), void *arg);
