@@ -470,3 +470,107 @@ TEST(select)
 {
 	scenario(select_around, 5);
 }
+
+/* -- kill, cleanups, locals -- */
+
+static int ended;
+
+static void count_end(void *arg)
+{
+	(void)arg;
+	ended++;
+}
+
+static struct tuck_local own = { .end = count_end };
+
+static void defer_and_block(void *arg)
+{
+	volatile char pad[3000];
+
+	fill(pad, sizeof(pad), 5);
+	note(tuck_local_set(&own, &own));
+	note(tuck_defer(count_end, NULL));
+	note(tuck_defer(count_end, NULL));
+	note(tuck_block(TUCK_FOREVER));
+	check_filled(pad, sizeof(pad), 5);
+	(void)arg;
+}
+
+static uint64_t count_tasklets(void)
+{
+	struct tuck_stats stats;
+
+	return tuck_stats(&stats) < 0 ? 0 : stats.tasklets; /* no proc: none */
+}
+
+/* The unwinding itself needs no memory. */
+static int kill_some(void)
+{
+	tuck_id victims[5];
+	int r;
+
+	met = ended = 0;
+	for (int i = 0; i < 5; i++)
+		victims[i] = try_go(defer_and_block, NULL);
+	live = 0;
+	for (int i = 0; i < 5; i++)
+		tuck_yield();
+	for (int i = 0; i < 5; i++) {
+		r = tuck_kill(victims[i]);
+		CHECK(r == 0 || (met && r == -ESRCH));
+	}
+	while (count_tasklets() > 1)
+		tuck_yield();
+	if (!met)
+		CHECK_EQ(ended, 15);
+	return met;
+}
+
+TEST(kill)
+{
+	needs_fifo();
+	scenario(kill_some, 4);
+}
+
+/* -- groups -- */
+
+static int block_with_bytes(void *arg)
+{
+	volatile char pad[3000];
+	int r;
+
+	fill(pad, sizeof(pad), 6);
+	r = tuck_block(TUCK_FOREVER);
+	check_filled(pad, sizeof(pad), 6);
+	(void)arg;
+	return r;
+}
+
+static int run_group(void)
+{
+	struct tuck_group *g;
+	int r = tuck_group_new(&g, tuck_after(TUCK_SEC(100)));
+
+	if (r < 0)
+		return r;
+	met = 0;
+	for (int i = 0; i < 5; i++) {
+		tuck_id id = tuck_group_go(g, block_with_bytes, NULL);
+
+		note(id < 0 ? (int)id : 0);
+	}
+	for (int i = 0; i < 5; i++)
+		tuck_yield();
+	r = tuck_group_wait(g, TUCK_GROUP_ALL, tuck_after(TUCK_MS(1)));
+	CHECK(r == -ETIMEDOUT || r == -ENOMEM || (met && r == 0));
+	note(r == -ENOMEM ? r : 0);
+	note(tuck_group_free(g));
+	CHECK_EQ(count_tasklets(), 1);
+	return met;
+}
+
+TEST(group)
+{
+	needs_fifo();
+	scenario(run_group, 4);
+}
