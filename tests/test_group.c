@@ -622,6 +622,33 @@ TEST(free_without_memory_to_wait)
 	CHECK_EQ(tuck_drop(waker), 0);
 }
 
+static int never_end(void *arg)
+{
+	CHECK_EQ(tuck_defer(block_for_ever, NULL), 0);
+	return block(arg);
+}
+
+static void ignore_deadlock(void)
+{
+	cleaned++;
+}
+
+/* A member whose cleanup waits for nobody. */
+TEST(free_that_nothing_can_end)
+{
+	tuck_id id;
+
+	CHECK_EQ(tuck_on_deadlock(ignore_deadlock), 0);
+	new_group(TUCK_FOREVER);
+	id = start(never_end, 0);
+	calm();
+	CHECK_EQ(tuck_group_free(group), -EDEADLK);
+	CHECK_EQ(cleaned, 1);
+	CHECK_EQ(tuck_group_count(group), 1);
+	CHECK_EQ(tuck_drop(id), 0);
+	end();
+}
+
 /* -- deadlines -- */
 
 static const struct wait *the_wait;

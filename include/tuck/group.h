@@ -73,8 +73,9 @@ int tuck_group_count(const struct tuck_group *group);
  * caller's own state is, and give the group back; NULL is ignored. Returns
  * its first error, or 0. A caller that is cancelled or killed meanwhile waits
  * on. It is what a cleanup of tuck_defer() is for.
- * Switches: may. Errors: those, and -EXDEV, -EDEADLK for a member, -ENOMEM
- * where the caller could not be suspended: the group is still there then.
+ * Switches: may. Errors: those, and -EXDEV, -EDEADLK for a member or when
+ * nothing can end the wait, -ENOMEM where the caller could not be suspended:
+ * the group is still there then.
  */
 int tuck_group_free(struct tuck_group *group);
 

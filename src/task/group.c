@@ -217,8 +217,8 @@ int tuck_group_count(const struct tuck_group *g)
 }
 
 /*
- * Until all have ended, or -ENOMEM. To be cancelled, or late, is no reason to
- * leave members alone.
+ * Until all have ended; or -ENOMEM or -EDEADLK. To be cancelled, or late, is no
+ * reason to leave members alone.
  */
 static int wait_for_all(struct tuck_group *g)
 {
@@ -226,7 +226,7 @@ static int wait_for_all(struct tuck_group *g)
 	uint8_t bits = 0;
 	int r = 0;
 
-	while (g->count > 0 && r != -ENOMEM) {
+	while (g->count > 0 && r != -ENOMEM && r != -EDEADLK) {
 		bits |= self->w.bits & (TUCK__CANCELED | TUCK__SCOPED);
 		self->w.bits &= (uint8_t) ~(TUCK__CANCELED | TUCK__SCOPED);
 		r = wait_in(g, TUCK_GROUP_ALL, TUCK_FOREVER);
