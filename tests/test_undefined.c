@@ -19,9 +19,12 @@ static char *opaque(char *p)
 	return p;
 }
 
+/* Near the stack pointer bytes are copied in another way than elsewhere. */
+static const size_t places[] = { 8, 64, PAD / 2 };
+static size_t place;
 static int used;
 
-/* Its byte at PAD / 2 is defined where arg is not null. */
+/* Its bytes are defined where arg is not null. */
 static void use_later(void *arg)
 {
 	char pad[PAD], *p = opaque(pad);
@@ -29,7 +32,7 @@ static void use_later(void *arg)
 	if (arg)
 		memset(p, 1, PAD);
 	tuck_yield();		/* tucked away and back */
-	if (opaque(pad)[PAD / 2] == 1)
+	if (opaque(pad)[place] == 1)
 		used++;
 }
 
@@ -53,6 +56,14 @@ static void define_nothing(void *arg)
 	tuck_yield();
 }
 
+/* Below it there is more of the stack than it ever had. */
+static void be_shallow(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 3; i++)
+		tuck_yield();
+}
+
 static void share_a_slot(void (*fn)(void *), void *arg, void (*other)(void *))
 {
 	const struct tuck_config one_slot = { .stack_slots = 1 };
@@ -61,6 +72,8 @@ static void share_a_slot(void (*fn)(void *), void *arg, void (*other)(void *))
 	tuck_config_set(&one_slot);
 	id = tuck_go(fn, arg);
 	tuck_go(other, NULL);
+	for (int i = 0; i < 5; i++)
+		tuck_yield();	/* so that they are put back from here, too */
 	tuck_join(id, TUCK_FOREVER);
 	exit(0);
 }
@@ -79,16 +92,26 @@ static int status(void)
 
 TEST(what_is_defined_stays_so)
 {
+	void (*const others[])(void *) = { define_nothing, be_shallow };
+
 	status();
-	CHECK_DIES(0, "", {
-		share_a_slot(use_later, (void *)(intptr_t)1, define_nothing);
-	});
+	for (size_t i = 0; i < 6; i++) {
+		place = places[i % 3];
+		CHECK_DIES(0, "", {
+			share_a_slot(use_later, (void *)(intptr_t)1,
+				     others[i / 3]);
+		});
+	}
 }
 
 TEST(what_is_undefined_stays_so)
 {
 	int found = status();
 
-	CHECK_DIES(found, TUCK__MSAN ? "use-of-uninitialized-value" : "",
-		   { share_a_slot(use_later, NULL, define); });
+	for (size_t i = 0; i < 3; i++) {
+		place = places[i];
+		CHECK_DIES(found,
+			   TUCK__MSAN ? "use-of-uninitialized-value" : "",
+			   { share_a_slot(use_later, NULL, define); });
+	}
 }
