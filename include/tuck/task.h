@@ -107,8 +107,8 @@ int tuck_join(tuck_id id, tuck_ns deadline);
  * plan of 2002.
  * Switches: no; for the caller itself always, and it does not return.
  * Errors: -ESRCH for an ended tasklet, -EALREADY for one that was killed or
- * is in its last cleanups, -EINVAL for a main tasklet. For a tasklet of another proc only the
- * first and the third are told.
+ * is in its last cleanups, -EINVAL for a main tasklet. For a tasklet of
+ * another proc only the first and the third are told.
  */
 int tuck_kill(tuck_id id);
 
