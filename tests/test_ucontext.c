@@ -264,6 +264,62 @@ TEST(the_running_one_is_not_dropped)
 	CHECK_EQ(tuck_dropcontext(NULL), 0);
 }
 
+static void make_itself(void)
+{
+	tuck_makecontext(&there, step, 0);
+	tuck_swapcontext(&there, &here);
+	trace = 5;
+}
+
+TEST(the_running_one_is_not_made_anew)
+{
+	make_on(&there, stack, make_itself, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(trace, 5);
+}
+
+/* It waits at another place now, by the other calls. */
+static struct tuck_ctx *hub_ctx;
+
+static void wait_in_two_ways(void)
+{
+	CHECK_EQ(tuck_swapcontext(&there, &here), 0);
+	if (trace++ == 0)
+		CHECK_EQ(tuck_ctx_switch(hub_ctx, NULL, NULL), 0);
+	trace += 10;
+}
+
+TEST(a_point_where_nobody_waits_any_more_is_jumped_to)
+{
+	trace = 0;
+	hub_ctx = tuck_ctx_self();
+	make_on(&there, stack, wait_in_two_ways, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);	/* now the other way */
+	CHECK_EQ(trace, 1);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(trace, 12);		/* from the point, to the end */
+}
+
+static struct tuck_ucontext early;
+
+static void keep_early(void)
+{
+	CHECK_EQ(tuck_swapcontext(&early, &here), 0);
+}
+
+TEST(points_of_an_earlier_life_are_refused)
+{
+	make_on(&there, stack, keep_early, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(tuck_swapcontext(&here, &early), 0);	/* to its end */
+	make_on(&there, stack, step, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(tuck_setcontext(&early), -EINVAL);
+	CHECK_EQ(tuck_dropcontext(&there), 0);
+}
+
 static void *other_thread(void *arg)
 {
 	(void)arg;

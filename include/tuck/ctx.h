@@ -64,7 +64,8 @@ struct tuck_stack *tuck_stack_segmented(void *memory, size_t bytes);
 
 /*
  * Give a stack back; NULL is ignored.
- * Switches: no. Errors: -EBUSY while contexts live on it, -EINVAL for the
+ * Switches: no. Errors: -EBUSY while contexts were made for it that had no
+ * tuck_ctx_fini(), -EINVAL for the
  * native one, -EXDEV in another thread than the one that made it.
  */
 int tuck_stack_free(struct tuck_stack *stack);
@@ -175,7 +176,7 @@ void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p);
 /*
  * Call fn for each piece of memory [from, to) that holds live bytes of a
  * context: the roots of a garbage collector. Registers are among them. fn
- * must not switch.
+ * must not switch. Returns the number of pieces.
  * Switches: no. Errors: -EXDEV, -ENOTSUP, -EINVAL for NULL; 0 for one
  * without bytes.
  */
@@ -186,7 +187,8 @@ int tuck_ctx_ranges(const struct tuck_ctx *ctx,
  * The return addresses of a suspended or the running context, innermost
  * first, at most n; the number of them. A tucked one is brought back for it.
  * Switches: no; but it moves slices. Errors: -ESRCH for one that has no
- * frames, -EXDEV, -ENOTSUP, -EINVAL, -ENOMEM.
+ * frames, -EXDEV, -ENOTSUP, -ENOMEM, -EINVAL, also where less than 8 KiB of
+ * its stack are left, which the unwinder needs.
  */
 int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n);
 
@@ -209,7 +211,7 @@ int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp);
  * Give a context that has not started another base on its stack; NULL as in
  * tuck_ctx_init().
  * Switches: no. Errors: -EBUSY if it has started, -EINVAL as tuck_ctx_init(),
- * -EXDEV, -ENOMEM.
+ * -EXDEV.
  */
 int tuck_ctx_set_base(struct tuck_ctx *ctx, void *base);
 

@@ -4,7 +4,7 @@
  * with one thing more: a base. A context that is made with uc_base and no
  * stack (uc_stack.ss_sp is NULL) is sliced: it runs on the stack of whoever
  * called tuck_makecontext(), from uc_base downwards, and its bytes are put
- * aside when others need the place.
+ * aside when others need the place. (Not on a slot of the pool of ctx.h.)
  *
  * With TUCK_UCONTEXT_NAMES defined before this header, a program written for
  * <ucontext.h> compiles against it as it is.
@@ -46,7 +46,9 @@ int tuck_getcontext(struct tuck_ucontext *ucp)
 	__attribute__((__returns_twice__));
 
 /*
- * Go on at the point kept in *ucp, or start what tuck_makecontext() made.
+ * Go on at the point kept in *ucp, or start what tuck_makecontext() made. To
+ * be jumped to, at a point where it does not wait, is a context's longjmp():
+ * its context slots are initial then and it catches no C++ exception.
  * Switches: always. Errors: -EINVAL for one that is not there any more,
  * -EXDEV, -ENOMEM; it does not return otherwise.
  */

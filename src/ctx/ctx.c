@@ -12,8 +12,8 @@
  * chain has one link.
  *
  * Invariants:
- * 1. The top of a chain lies whole on its stack; every other context is
- *    marked ABSENT. So a switch to a top copies nothing.
+ * 1. A context that is not marked ABSENT is its chain's top and lies whole
+ *    on its stack. So a switch to it copies nothing.
  * 2. Bytes of different contexts in a chain do not overlap: each one's
  *    resident bytes [sp + tucked, base) end where those of the next begin,
  *    or below.
@@ -144,6 +144,13 @@ static void lay_call(struct tuck__ctx *ctx)
 	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
 }
 
+/* Of the last one on its stack, which lies there whole. */
+static void stop_sharing(struct tuck__ctx *ctx)
+{
+	ctx->flags &= (uint8_t)~TUCK__CTX_SHARED;
+	ctx->stack->reach = NULL;
+}
+
 /* Put ctx on top of its stack's chain, whole. */
 static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -157,6 +164,8 @@ static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
 		ctx->stack->top = ctx;
 	}
 	ctx->flags &= (uint8_t)~TUCK__CTX_ABSENT;
+	if (ctx->stack->users == 1 && ctx->stack->kind != TUCK__STACK_SLOT)
+		stop_sharing(ctx);
 	if (tuck__unlikely(ctx->flags & TUCK__CTX_CALL))
 		lay_call(ctx);
 }
@@ -541,13 +550,14 @@ int tuck__ctx_admit_on(struct tuck__cache *c, struct tuck__ctx *ctx,
 	return 0;
 }
 
-/* A stack that has one context left is not shared any more. */
 static void leave_stack(struct tuck__stack *s)
 {
 	struct tuck__ctx *last = s->top;
 
 	if (--s->users == 1 && last && !(last->flags & TUCK__CTX_ABSENT))
-		last->flags &= (uint8_t)~TUCK__CTX_SHARED;
+		stop_sharing(last);
+	else if (s->users == 0)
+		s->reach = NULL;
 }
 
 void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)

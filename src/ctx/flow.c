@@ -87,11 +87,11 @@ static void on_thread_end(void *arg)
 {
 	struct tuck__thread *th = arg;
 
-	here = NULL;
 	while (!tuck__list_empty(&th->stacks))
 		free_stack(tuck__container(th->stacks.next, struct tuck__stack,
 					   of_thread));
 	tuck__cache_fini(&th->cache);
+	here = NULL;
 	tuck__free(th);
 }
 
@@ -387,24 +387,17 @@ int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg)
 	f->fn = fn;
 	f->arg = arg;
 	f->ret_value = NULL;
+	f->since = here->points;
 	f->alive = here->number;
 	return 0;
 }
 
-int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
-		   void **ret_value)
+int tuck__flow_start(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg,
+		     void **ret_value)
 {
-	struct tuck__flow *f = tuck__flow(ctx);
-	tuck_ctx_fn *before;
-	int r = tuck__flow_check(ctx);
+	tuck_ctx_fn *before = f->fn;
+	int r = tuck__flow_admit(f, fn, arg);
 
-	if (r < 0)
-		return r;
-	TUCK__REQUIRE(fn, -EINVAL);
-	if (f->alive)
-		return -EBUSY;
-	before = f->fn;
-	r = tuck__flow_admit(f, fn, arg);
 	if (r < 0)
 		return r;
 	r = tuck__flow_go(here, f, NULL, ret_value);
@@ -414,6 +407,20 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
 		tuck__ctx_retire(&here->cache, &f->ctx);
 	}
 	return r;
+}
+
+int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
+		   void **ret_value)
+{
+	struct tuck__flow *f = tuck__flow(ctx);
+	int r = tuck__flow_check(ctx);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(fn, -EINVAL);
+	if (f->alive)
+		return -EBUSY;
+	return tuck__flow_start(f, fn, arg, ret_value);
 }
 
 void tuck_ctx_leave(struct tuck_ctx *to, void *value)

@@ -23,7 +23,7 @@ struct tuck__flow {
 	const char *name;
 	void (*call)(void *);		/* made before it goes on, */
 	void *call_arg;			/* if its context is flagged so */
-	uint64_t waits_at;		/* serial number of a point, or 0 */
+	uint64_t since;			/* points kept before it started */
 };
 
 _Static_assert(sizeof(struct tuck__flow) <= sizeof(struct tuck_ctx),
@@ -67,6 +67,10 @@ int tuck__flow_check_suspended(const struct tuck_ctx *ctx);
 
 /* Let f, which is not alive, begin with fn(arg) when it is switched to. */
 int tuck__flow_admit(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg);
+
+/* The same, and go there; a failure leaves it as it was. */
+int tuck__flow_start(struct tuck__flow *f, tuck_ctx_fn *fn, void *arg,
+		     void **ret_value);
 
 /* Suspend the running one and go on with f, which is alive. */
 int tuck__flow_go(struct tuck__thread *th, struct tuck__flow *f, void *value,

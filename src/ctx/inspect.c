@@ -8,7 +8,8 @@
 #include "ctx/flow.h"
 #include "ctx/slices.h"
 
-#define ROOM_MIN 1024u		/* of stack below a stack pointer */
+#define ROOM_MIN	1024u	/* of stack below a stack pointer */
+#define ROOM_TO_UNWIND	8192u	/* for libgcc's unwinder */
 
 /* -- looking -- */
 
@@ -168,8 +169,6 @@ static int trace_suspended(struct trace *t)
 	bool calls = f->ctx.flags & TUCK__CTX_CALL;
 	int r;
 
-	if (tuck__segmented(f))
-		return -ENOTSUP;
 	f->call = trace_and_return;
 	f->call_arg = t;
 	tuck__ctx_call(&f->ctx);
@@ -194,6 +193,12 @@ int tuck_ctx_backtrace(struct tuck_ctx *ctx, void **ret_pcs, int n)
 	TUCK__REQUIRE(ret_pcs && n > 0, -EINVAL);
 	if (!f->alive)
 		return -ESRCH;
+	if (f != f->owner->running && tuck__segmented(f))
+		return -ENOTSUP;
+	if (f != f->owner->running &&
+	    (uintptr_t)f->ctx.sp <
+		    (uintptr_t)f->ctx.stack->limit + ROOM_TO_UNWIND)
+		return -EINVAL;
 	t = tuck__alloc(sizeof(*t) + (size_t)n * sizeof(t->pcs[0]));
 	if (!t)
 		return -ENOMEM;

@@ -118,7 +118,7 @@ void tuck__overflow_watch(struct tuck__cache *c)
 
 void tuck__overflow_unwatch(struct tuck__cache *c)
 {
-	stack_t none = { .ss_flags = SS_DISABLE };
+	stack_t now, none = { .ss_flags = SS_DISABLE };
 	struct tuck__cache **at = &caches;
 
 	while (*at && *at != c)
@@ -127,7 +127,9 @@ void tuck__overflow_unwatch(struct tuck__cache *c)
 		*at = c->next_here;
 	if (caches || !handler_stack)
 		return;
-	sigaltstack(&none, NULL);
+	/* The program may have put another in its place since. */
+	if (sigaltstack(NULL, &now) == 0 && now.ss_sp == handler_stack)
+		sigaltstack(&none, NULL);
 	tuck__unmap(handler_stack, HANDLER_STACK);
 	handler_stack = NULL;
 }

@@ -165,8 +165,11 @@ static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
 	char *old = ctx->slice, *old_end = old + tuck__slice_room(ctx);
 	size_t shadow = TUCK__ASAN ? ctx->tucked / 8 : 0;
 	uint32_t cls;
-	char *block = tuck__slice_get(&c->slices, tuck__block_bytes(ctx), &cls);
+	char *block = NULL;
 
+	if (tuck__block_bytes(ctx) <= UINT32_MAX)
+		block = tuck__slice_get(&c->slices, tuck__block_bytes(ctx),
+					&cls);
 	if (!block)
 		return -ENOMEM;
 	if (ctx->tucked) {
@@ -214,7 +217,8 @@ static void grow_down(struct tuck__ctx *ctx, char *sp)
 {
 	char *was = ctx->sp, *end = tuck__ctx_reach(ctx);
 
-	if (!(ctx->flags & TUCK__CTX_ABSENT) || end < sp)
+	if (!(ctx->flags & TUCK__CTX_SHARED) ||
+	    !(ctx->flags & TUCK__CTX_ABSENT) || end < sp)
 		end = sp;
 	if (end > was)
 		end = was;

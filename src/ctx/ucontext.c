@@ -9,8 +9,8 @@
  * own context alone.
  *
  * A point that a context waits at, since it called swapcontext(), is resumed
- * by a plain switch to that context. Any other (of getcontext(), or for a
- * second time) is jumped to: the context's stack pointer is set to it, and
+ * by a plain switch to that context, which is told by the place where it wants
+ * its value. Any other (of getcontext(), or for a second time) is jumped to: the context's stack pointer is set to it, and
  * the registers kept in the point are put back there.
  */
 #include <errno.h>
@@ -23,13 +23,14 @@
 #include "ctx/slices.h"
 
 struct point {
+	void *gets;			/* who waits here wants its value here */
 	uintptr_t made_mark;		/* if own is valid */
 	uintptr_t mark;			/* if the rest is */
 	bool starts;			/* the point is the start of own */
 	int err;			/* own cannot start */
 	struct tuck__flow *of;		/* whose point it is */
 	char *sp;
-	uint64_t serial;
+	uint64_t serial;		/* of those kept in the thread */
 	char frame[TUCK__ARCH_FRAME];	/* what was at sp */
 
 	struct tuck_ctx own;
@@ -58,9 +59,14 @@ static uintptr_t mark_of(const struct point *p)
 	return (uintptr_t)p ^ (uintptr_t)0x7475636b706f696e;
 }
 
+static bool made(const struct point *p)
+{
+	return p->made_mark == mark_of(p) && tuck__flow(&p->own)->number;
+}
+
 static bool own_alive(const struct point *p)
 {
-	return p->made_mark == mark_of(p) && tuck__flow(&p->own)->alive;
+	return made(p) && tuck__flow(&p->own)->alive;
 }
 
 /* -- keeping points -- */
@@ -138,7 +144,7 @@ static int ready_to_start(struct tuck_ucontext *ucp)
 		f->alive = 0;
 	}
 	p->of = f;
-	return tuck__flow_admit(f, run_made, ucp);
+	return 0;
 }
 
 #if TUCK__ASAN
@@ -158,7 +164,7 @@ static int move_to(const struct point *p)
 	char *sp = p->sp, *low = sp;
 	int r;
 
-	if (sp < (char *)ctx->sp)
+	if (sp < (char *)ctx->sp || p->serial <= p->of->since)
 		return -EINVAL;		/* its frame was left since then */
 #if TUCK__ASAN
 	low -= TUCK__ARCH_FIRST;
@@ -182,8 +188,6 @@ static int move_to(const struct point *p)
 static int prepare(struct tuck__thread *th, struct tuck_ucontext *ucp)
 {
 	struct point *p;
-	bool waits;
-	int r;
 
 	if (!ucp)
 		return -EINVAL;
@@ -191,27 +195,53 @@ static int prepare(struct tuck__thread *th, struct tuck_ucontext *ucp)
 	if (p->mark != mark_of(p))
 		return -EINVAL;
 	if (p->starts)
-		r = p->of->number == th->number ? ready_to_start(ucp) : -EXDEV;
-	else if (!p->of->alive)
-		r = -EINVAL;
-	else if (p->of->number != th->number)
-		r = -EXDEV;
-	else if (p->of == th->running)
+		return p->of->number == th->number ? ready_to_start(ucp) :
+						     -EXDEV;
+	if (!p->of->alive)
+		return -EINVAL;
+	if (p->of->number != th->number)
+		return -EXDEV;
+	if (p->of == th->running)
 		return jump_here(ucp);
-	else {
-		waits = p->of->waits_at == p->serial;
-		r = waits ? 0 : move_to(p);
-	}
-	if (r == 0)
-		swap_mask(th, &ucp->uc_sigmask, NULL);
+	return p->of->ret_value == &p->gets ? 0 : move_to(p);
+}
+
+static int go_on(struct tuck__thread *th, const struct tuck_ucontext *ucp,
+		 void **gets)
+{
+	struct point *p = point_of(ucp);
+	void *arg = (void *)(uintptr_t)ucp;
+
+	if (p->starts)
+		return tuck__flow_start(p->of, run_made, arg, gets);
+	return tuck__flow_go(th, p->of, NULL, gets);
+}
+
+static tuck__noinline int go_on_with_mask(struct tuck__thread *th,
+					  const struct tuck_ucontext *ucp,
+					  void **gets)
+{
+	sigset_t was;
+	int r;
+
+	pthread_sigmask(SIG_SETMASK, &ucp->uc_sigmask, &was);
+	r = go_on(th, ucp, gets);
+	if (r < 0)
+		pthread_sigmask(SIG_SETMASK, &was, NULL);
 	return r;
 }
 
-static int go(struct tuck__thread *th, const struct tuck_ucontext *ucp)
+/* gets: the caller's, if it waits at a point. */
+static int go(struct tuck__thread *th, const struct tuck_ucontext *ucp,
+	      void **gets)
 {
 	int r = prepare(th, (struct tuck_ucontext *)(uintptr_t)ucp);
 
-	return r < 0 ? r : tuck__flow_go(th, point_of(ucp)->of, NULL, NULL);
+	if (r < 0)
+		return r;
+	if (th->sigmask)
+		return go_on_with_mask(th, ucp, gets);
+	return go_on(th, ucp, gets);
 }
 
 int tuck_setcontext(const struct tuck_ucontext *ucp)
@@ -220,8 +250,7 @@ int tuck_setcontext(const struct tuck_ucontext *ucp)
 
 	if (!th)
 		return -ENOMEM;
-	th->running->waits_at = 0;
-	return go(th, ucp);
+	return go(th, ucp, NULL);
 }
 
 int tuck__swapcontext_at(struct tuck_ucontext *oucp,
@@ -233,8 +262,7 @@ int tuck__swapcontext_at(struct tuck_ucontext *oucp,
 	th = keep(oucp, sp);
 	if (!th)
 		return -ENOMEM;
-	th->running->waits_at = point_of(oucp)->serial;
-	return go(th, ucp);
+	return go(th, ucp, &point_of(oucp)->gets);
 }
 
 /* -- contexts of their own -- */
@@ -250,16 +278,21 @@ static struct tuck_ctx *successor(struct tuck__thread *th,
 				  struct tuck_ucontext *ucp)
 {
 	struct tuck_ctx *main_ctx = tuck__public(&th->main);
+	struct point *link;
 
 	if (!ucp->uc_link) {
 		if (tuck_ctx_inject(main_ctx, end_thread, NULL) < 0)
 			pthread_exit(NULL);
 		return main_ctx;
 	}
-	if (prepare(th, ucp->uc_link) < 0)
+	link = point_of(ucp->uc_link);
+	if (prepare(th, ucp->uc_link) < 0 ||
+	    (link->starts &&
+	     tuck__flow_admit(link->of, run_made, ucp->uc_link) < 0))
 		tuck__fatal("uc_link of a context that ended is no point that "
 			    "can be gone on with");
-	return tuck__public(point_of(ucp->uc_link)->of);
+	swap_mask(th, &ucp->uc_link->uc_sigmask, NULL);
+	return tuck__public(link->of);
 }
 
 static struct tuck_ctx *run_made(void *arg)
@@ -282,8 +315,12 @@ static struct tuck__stack *stack_for(struct tuck__thread *th,
 	char *memory = ucp->uc_stack.ss_sp;
 	uintptr_t base = (uintptr_t)memory + ucp->uc_stack.ss_size;
 
+	/* A slot has one base, and goes with the one who got it. */
+	if (!memory && ucp->uc_base &&
+	    th->running->ctx.stack->kind != TUCK__STACK_SLOT)
+		return th->running->ctx.stack;
 	if (!memory)
-		return ucp->uc_base ? th->running->ctx.stack : NULL;
+		return NULL;
 	if (ucp->uc_stack.ss_size < TUCK__STACK_MIN)
 		return NULL;
 	p->stack = (struct tuck__stack){
@@ -302,11 +339,13 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 	struct point *p = point_of(ucp);
 	struct tuck__stack *s;
 	va_list args;
+	int r = made(p) ? tuck_ctx_fini(&p->own) : 0;
 
-	if (own_alive(p))
-		tuck_ctx_fini(&p->own);
 	p->mark = p->made_mark = mark_of(p);
 	p->starts = true;
+	p->err = r;
+	if (r < 0)
+		return;		/* it runs, or is another thread's */
 	p->fn = fn;
 	p->of = tuck__flow(&p->own);
 	memset(&p->own, 0, sizeof(p->own));
@@ -328,7 +367,7 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 
 int tuck_dropcontext(struct tuck_ucontext *ucp)
 {
-	if (!ucp || !own_alive(point_of(ucp)))
+	if (!ucp || !made(point_of(ucp)))
 		return 0;
 	return tuck_ctx_fini(&point_of(ucp)->own);
 }
