@@ -471,7 +471,7 @@ TEST_LIMIT(thousands, 60)
 	std::vector<tuck_id> ids;
 
 	use_slots(4);
-	for (int i = 0; i < 3000; i++)
+	for (int i = 0; i < (UNDER_TSAN ? 600 : 3000); i++)
 		ids.push_back(go(i % 2 ? catch_and_wait : hold_much, NULL));
 	settle();
 	for (auto id : ids) {

@@ -267,6 +267,7 @@ static inline void set_up_waits(void)
 	CHECK(tuck_group_go(at.group, member_of_waits, NULL) > 0);
 	at.proc = tuck_proc_start(NULL, idle_proc, &at.proc_main);
 	CHECK(at.proc >= 0);
+	WAIT_FOR(__atomic_load_n(&at.proc_main, __ATOMIC_ACQUIRE));
 	calm();
 }
 
@@ -282,7 +283,8 @@ static inline void tear_down_waits(void)
 	CHECK_EQ(tuck_group_count(at.group), 1);
 	CHECK_EQ(tuck_group_free(at.group), 0);
 	CHECK_EQ(tuck_drop(at.partner), 0);
-	CHECK_EQ(tuck_unblock(at.proc_main), 0);
+	CHECK_EQ(tuck_unblock(__atomic_load_n(&at.proc_main, __ATOMIC_ACQUIRE)),
+		 0);
 	CHECK_EQ(tuck_proc_join(at.proc, TUCK_FOREVER), 0);
 	raw_write(at.idle_peer, "y", 1);
 	CHECK_EQ(tuck_read(at.idle, &(char){ 0 }, 1, TUCK_FOREVER), 1);
