@@ -37,7 +37,7 @@ struct tuck__ctx {
 		void (*fn)(void *);	/* before it starts */
 	};
 	uint8_t flags;
-	uint8_t unused;
+	uint8_t mark;			/* the owner's, not used here */
 	uint16_t pages;			/* of stack below base; 65535: any */
 	int32_t err;			/* errno while suspended */
 	char *base;			/* its bytes are [sp, base) */

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "task/task.h"
+#include "task/waitq.h"
 
 /* What blocks whom. */
 static const char *const words[TUCK__WHYS] = {
@@ -16,6 +16,15 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_SEND] = "a receiver",
 	[TUCK__WHY_RECV] = "a sender",
 	[TUCK__WHY_SELECT] = "several channels",
+	[TUCK__WHY_MUTEX] = "mutex",
+	[TUCK__WHY_ONCE] = "the first run of once",
+	[TUCK__WHY_RDLOCK] = "reading under rwlock",
+	[TUCK__WHY_WRLOCK] = "writing under rwlock",
+	[TUCK__WHY_COND] = "condition",
+	[TUCK__WHY_SEM] = "semaphore",
+	[TUCK__WHY_WAITGROUP] = "waitgroup",
+	[TUCK__WHY_EVENT] = "event",
+	[TUCK__WHY_BARRIER] = "barrier",
 	[TUCK__WHY_READ] = "input",
 	[TUCK__WHY_WRITE] = "room for output",
 	[TUCK__WHY_FD_ROOM] = "a free descriptor",
@@ -32,7 +41,18 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	case TUCK__WHY_SEND:
 	case TUCK__WHY_RECV:
 		return snprintf(text, n, " on channel %p", t->what);
-	case TUCK__WHY_GROUP: return snprintf(text, n, " %p", t->what);
+	case TUCK__WHY_MUTEX:
+	case TUCK__WHY_ONCE:
+		return snprintf(text, n, " %p held by tasklet %lld", t->what,
+				(long long)tuck__waitq_owner(t->what));
+	case TUCK__WHY_GROUP:
+	case TUCK__WHY_RDLOCK:
+	case TUCK__WHY_WRLOCK:
+	case TUCK__WHY_COND:
+	case TUCK__WHY_SEM:
+	case TUCK__WHY_WAITGROUP:
+	case TUCK__WHY_EVENT:
+	case TUCK__WHY_BARRIER: return snprintf(text, n, " %p", t->what);
 	case TUCK__WHY_SELECT:
 		return snprintf(text, n, " (%u)",
 				((struct tuck__select *)t->what)->n);

@@ -28,7 +28,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "task/task.h"
+#include "task/waitq.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
@@ -148,7 +148,8 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 
 	if (word & TUCK__ID_UNBLOCK)
 		tuck__unblock(s, t);
-	if ((word & TUCK__ID_POKE) && t->w.why == TUCK__WHY_PROC)
+	if ((word & TUCK__ID_POKE) &&
+	    (t->w.why == TUCK__WHY_PROC || tuck__waitq_woken(t)))
 		tuck__wake(s, t, 0);
 	if (word & TUCK__ID_CANCEL)
 		tuck__cancel(s, t);

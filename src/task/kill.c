@@ -24,7 +24,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "task/task.h"
+#include "task/waitq.h"
 
 /* -- cleanups -- */
 
@@ -143,6 +143,8 @@ void tuck__raise(struct tuck__sched *s)
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__fatal("a tasklet ends inside the deadlock callback");
 	shield(t);
+	if (tuck__waitq_granted(t))
+		tuck__waitq_pass_on(t, tuck__id(t));
 	tuck__ctx_unhole(&t->ctx);
 	memset(e, 0, sizeof(*e));
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));

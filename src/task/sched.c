@@ -23,7 +23,7 @@
 #include <time.h>
 
 #include "base/config.h"
-#include "task/task.h"
+#include "task/waitq.h"
 
 #define LOOK_EVERY	127	/* switches between looks */
 #define FAIR_EVERY	127	/* hand-overs between mere wakes */
@@ -470,7 +470,11 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__slice_put(&s->cache.slices, select, select->slice_class);
 		return;
 	}
-	if (t->w.why > TUCK__WHY_SELECT)
+	if (t->w.why > TUCK__WHY_SELECT && t->w.why < TUCK__WHY_READ) {
+		tuck__waitq_leave(t);
+		return;
+	}
+	if (t->w.why >= TUCK__WHY_READ)
 		s->fd_waiters--;
 	tuck__link_cut(&t->w.link);
 }

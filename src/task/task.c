@@ -4,7 +4,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "task/task.h"
+#include "task/waitq.h"
 
 #define STACK_MIN 16384
 
@@ -155,6 +155,8 @@ static tuck_id end_id(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__inbox_drain(s);
 		word = id;
 	}
+	if (tuck__unlikely(t->ctx.mark))
+		tuck__waitq_orphan(id);
 	return id;
 }
 
@@ -221,11 +223,13 @@ void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 	tuck_id id;
 
 	t->w.bits |= TUCK__KILLED;	/* by a post meanwhile: not twice */
-	id = end_id(s, t);
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);
 	else
 		tuck__link_cut(&t->w.link);
+	if (tuck__waitq_granted(t))
+		tuck__waitq_pass_on(t, tuck__id(t));
+	id = end_id(s, t);
 	announce_end(s, t);
 	give_back(s, t, id);
 }

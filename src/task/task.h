@@ -32,6 +32,15 @@ enum tuck__why {
 	TUCK__WHY_END,
 	/* From here on there is more to undo than a link. */
 	TUCK__WHY_SELECT,
+	TUCK__WHY_MUTEX,		/* to BARRIER: a wait queue, waitq.h */
+	TUCK__WHY_ONCE,
+	TUCK__WHY_RDLOCK,
+	TUCK__WHY_WRLOCK,
+	TUCK__WHY_COND,
+	TUCK__WHY_SEM,
+	TUCK__WHY_WAITGROUP,
+	TUCK__WHY_EVENT,
+	TUCK__WHY_BARRIER,
 	TUCK__WHY_READ,
 	TUCK__WHY_WRITE,
 	TUCK__WHYS
@@ -51,13 +60,15 @@ enum {
 struct tuck__waiter {
 	struct tuck__link link;
 	uint8_t is_case;
-	uint8_t why, bits, unused;
+	uint8_t why, bits;
+	_Atomic(uint8_t) grant;		/* enum tuck__grant */
 	struct tuck__timer timer;
 };
 
 struct tuck__tasklet {
 	struct tuck__waiter w;
-	struct tuck__ctx ctx;		/* ctx.note: waits since, ms */
+	struct tuck__ctx ctx;		/* note: waits since, ms; */
+					/* mark: mutexes that it holds */
 	_Atomic(int64_t) id;		/* and posts from other procs */
 	struct tuck__tasklet *inbox_next;
 	void *what;			/* it waits on */
@@ -240,6 +251,28 @@ int tuck__wait_in_scope(struct tuck__sched *s, struct tuck__tasklet *self,
 int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
 		     tuck_ns deadline);
 
+/* tuck__wait() in two steps: say what for, then do it. */
+static inline void tuck__wait_for(struct tuck__sched *s, enum tuck__why why,
+				  void *what)
+{
+	struct tuck__tasklet *self = s->current;
+
+	self->w.why = (uint8_t)why;
+	self->what = what;
+	self->ctx.note = s->now_ms;
+}
+
+static inline int tuck__wait_now(struct tuck__sched *s, tuck_ns deadline)
+{
+	struct tuck__tasklet *self = s->current;
+
+	if (tuck__unlikely(self->w.bits & TUCK__IN_SCOPE))
+		return tuck__wait_in_scope(s, self, deadline);
+	if (deadline != TUCK_FOREVER)
+		return tuck__wait_until(s, self, deadline);
+	return tuck__park(s);
+}
+
 /*
  * Wait in the queue that the caller's link was put into (or in none, with
  * the link initialised). Returns what tuck__wake() was given, -ETIMEDOUT, or
@@ -248,16 +281,8 @@ int tuck__wait_until(struct tuck__sched *s, struct tuck__tasklet *self,
 static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
 			     void *what, tuck_ns deadline)
 {
-	struct tuck__tasklet *self = s->current;
-
-	self->w.why = (uint8_t)why;
-	self->what = what;
-	self->ctx.note = s->now_ms;
-	if (tuck__unlikely(self->w.bits & TUCK__IN_SCOPE))
-		return tuck__wait_in_scope(s, self, deadline);
-	if (deadline != TUCK_FOREVER)
-		return tuck__wait_until(s, self, deadline);
-	return tuck__park(s);
+	tuck__wait_for(s, why, what);
+	return tuck__wait_now(s, deadline);
 }
 
 /* Undo of a wait what is more than one link. */
