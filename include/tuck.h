@@ -31,6 +31,7 @@
 #include <tuck/task.h>
 #include <tuck/group.h>
 #include <tuck/chan.h>
+#include <tuck/sync.h>
 #include <tuck/io.h>
 #include <tuck/net.h>
 #include <tuck/proc.h>

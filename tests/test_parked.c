@@ -235,6 +235,95 @@ TEST(waits_on_channels_keep_little)
 	CHECK(parked_bytes(wait_select, NULL) <= most(256));
 }
 
+static struct tuck_mutex mutex;
+static struct tuck_rwlock rwlock;
+static struct tuck_cond cond;
+static struct tuck_sem sem;
+static struct tuck_waitgroup group;
+static struct tuck_once once;
+static struct tuck_event event;
+static struct tuck_barrier barrier = TUCK_BARRIER_INIT(2);
+
+static void wait_lock(void *arg)
+{
+	(void)arg;
+	tuck_mutex_lock(&mutex, TUCK_FOREVER);
+}
+
+static void wait_rdlock(void *arg)
+{
+	(void)arg;
+	tuck_rwlock_rdlock(&rwlock, TUCK_FOREVER);
+}
+
+static void wait_wrlock(void *arg)
+{
+	(void)arg;
+	tuck_rwlock_wrlock(&rwlock, TUCK_FOREVER);
+}
+
+static void wait_cond(void *arg)
+{
+	struct tuck_mutex *its = arg;
+
+	tuck_mutex_lock(its, TUCK_FOREVER);
+	tuck_cond_wait(&cond, its, TUCK_FOREVER);
+}
+
+static void wait_sem(void *arg)
+{
+	(void)arg;
+	tuck_sem_wait(&sem, TUCK_FOREVER);
+}
+
+static void wait_group(void *arg)
+{
+	(void)arg;
+	tuck_waitgroup_wait(&group, TUCK_FOREVER);
+}
+
+static void wait_once(void *arg)
+{
+	tuck_once(&once, wait_once, arg, TUCK_FOREVER);
+}
+
+static void wait_signal(void *arg)
+{
+	(void)arg;
+	tuck_event_wait(&event, TUCK_FOREVER);
+}
+
+static void wait_barrier(void *arg)
+{
+	(void)arg;
+	tuck_barrier_wait(&barrier, TUCK_FOREVER);
+}
+
+static void waits_on_sync(void *arg)
+{
+	static struct tuck_mutex its;
+
+	(void)arg;
+	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_rwlock_wrlock(&rwlock, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_waitgroup_add(&group, 1), 0);
+	CHECK(parked_bytes(wait_lock, NULL) <= 112);
+	CHECK(parked_bytes(wait_rdlock, NULL) <= 112);
+	CHECK(parked_bytes(wait_wrlock, NULL) <= 112);
+	CHECK(parked_bytes(wait_sem, NULL) <= 112);
+	CHECK(parked_bytes(wait_group, NULL) <= 112);
+	CHECK(parked_bytes(wait_signal, NULL) <= 112);
+	CHECK(parked_bytes(wait_barrier, NULL) <= 112);
+	CHECK(parked_bytes(wait_once, NULL) <= 160);
+	CHECK(parked_bytes(wait_cond, &its) <= 160);
+}
+
+TEST(waits_on_sync_keep_little)
+{
+	begin();
+	CHECK_EQ(tuck_once(&once, waits_on_sync, NULL, TUCK_FOREVER), 0);
+}
+
 TEST(waits_for_descriptors_keep_little)
 {
 	begin();
