@@ -10,6 +10,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -162,6 +163,16 @@ func buffered(n int) float64 {
 	}, 1)
 }
 
+func mutexAlone(int) float64 {
+	var m sync.Mutex
+	return perOp(func(n int) {
+		for ; n > 0; n-- {
+			m.Lock()
+			m.Unlock()
+		}
+	}, 1)
+}
+
 func ring(n int) float64 {
 	chans := make([]chan int, n)
 	for i := range chans {
@@ -256,6 +267,7 @@ var works = map[string]work{
 	"alive-cold": {100000, alivePass},
 	"pingpong":   {2, pingpong},
 	"buffered":   {chanCapacity, buffered},
+	"mutex":      {1, mutexAlone},
 	"ring":       {1000, ring},
 	"select":     {4, selectFour},
 	"resident":   {1000000, residentEach},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Tuck itself, through its public headers: the works that the peers do. */
 #include <alloca.h>
+#include <limits.h>
 #include <tuck.h>
 #include "base/config.h"
 #include "bench.h"
@@ -203,6 +204,45 @@ static double work_buffered(long n)
 	return bench_per_op(consume_batch, 1);
 }
 
+static struct tuck_mutex mutex;
+
+static void lock_batch(long n)
+{
+	while (n--) {
+		BENCH_CHECK(!tuck_mutex_lock(&mutex, TUCK_FOREVER));
+		BENCH_CHECK(!tuck_mutex_unlock(&mutex));
+	}
+}
+
+static double work_mutex(long n)
+{
+	(void)n;
+	return bench_per_op(lock_batch, 1);
+}
+
+/* Locked across a yield, so that each unlock finds the others waiting. */
+static void hold_batch(long n)
+{
+	while (n--) {
+		BENCH_CHECK(!tuck_mutex_lock(&mutex, TUCK_FOREVER));
+		tuck_yield();
+		BENCH_CHECK(!tuck_mutex_unlock(&mutex));
+	}
+}
+
+static void hold_for_ever(void *arg)
+{
+	(void)arg;
+	hold_batch(LONG_MAX);
+}
+
+static double work_handover(long n)
+{
+	for (long i = 1; i < n; i++)
+		start(hold_for_ever, NULL);
+	return bench_per_op(hold_batch, n);
+}
+
 static struct tuck_chan **ring;
 static long ring_size;
 
@@ -377,6 +417,8 @@ static const struct bench_work works[] = {
 	{ "alive-cold", 100000, work_alive_cold },
 	{ "pingpong", 2, work_pingpong },
 	{ "buffered", 128, work_buffered },
+	{ "mutex", 1, work_mutex },
+	{ "handover", 2, work_handover },
 	{ "ring", 1000, work_ring },
 	{ "select", 4, work_select },
 	{ "copied", 1024, work_copied },
