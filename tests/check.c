@@ -255,7 +255,7 @@ static int chosen(const struct test *t, char **names)
 int main(int argc, char **argv)
 {
 	int failed = 0, n = 0, done = 0, repeat = 1, list = 0;
-	const char *seed = getenv("TUCK_SEED");
+	const char *seed = getenv("TUCK_SEED"), *policy = getenv("TUCK_POLICY");
 
 	(void)argc;
 	for (argv++; *argv && (*argv)[0] == '-'; argv++) {
@@ -280,6 +280,8 @@ int main(int argc, char **argv)
 	printf("1..%d\n", n * repeat);
 	if (seed)
 		printf("# TUCK_SEED=%s\n", seed);
+	if (policy)
+		printf("# TUCK_POLICY=%s\n", policy);
 	while (repeat-- > 0) {
 		for (struct test *t = tests; t; t = t->next) {
 			if (chosen(t, argv))

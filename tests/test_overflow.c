@@ -238,9 +238,7 @@ static void touch(void *arg)
 
 static void touch_wild(void)
 {
-	tuck_go(touch, NULL);
-	for (int i = 0; i < 10; i++)
-		tuck_yield();
+	tuck_join(tuck_go(touch, NULL), TUCK_FOREVER);
 }
 
 static void check_no_line(void (*fn)(void), int how)

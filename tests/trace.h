@@ -29,11 +29,16 @@ static inline void mark(int c)
 	trace_text[0] = 0;						\
 } while (0)
 
-/* The order is the fair one only without a seed. */
+static inline int has_policy(void)
+{
+	return getenv("TUCK_SEED") || getenv("TUCK_POLICY");
+}
+
+/* The order is the one of docs/scheduling.md only without a policy. */
 static inline void needs_fifo(void)
 {
-	if (getenv("TUCK_SEED"))
-		SKIP("the order is random");
+	if (has_policy())
+		SKIP("the order is a policy's");
 }
 
 /* To be called before anything else of Tuck. */
