@@ -29,6 +29,7 @@
 #include <tuck/base.h>
 #include <tuck/ctx.h>
 #include <tuck/task.h>
+#include <tuck/policy.h>
 #include <tuck/group.h>
 #include <tuck/chan.h>
 #include <tuck/sync.h>

@@ -54,14 +54,15 @@ struct tuck_config {
 	size_t stack_slots;	/* that tasklets share (1,024; 32 bits: 64) */
 	size_t slot_bytes;	/* virtual bytes of one (256 KiB) */
 	size_t guard_bytes;	/* unmapped below one (512; 32-bit: 64 KiB) */
-	uint64_t seed;		/* not 0: the next tasklet is a random one */
+	uint64_t seed;		/* not 0: for tuck_policy_random() */
 };
 
 /*
  * Set the configuration of procs that start after this call; a running proc
  * keeps its own. The environment wins: TUCK_STACK_SLOTS, TUCK_SLOT_BYTES,
  * TUCK_GUARD_BYTES and TUCK_SEED, each a decimal number; a value that is no
- * such number, or that no stack can have, is ignored.
+ * such number, or that no stack can have, is ignored. TUCK_POLICY names a
+ * policy, see docs/scheduling.md, and wins over the seed.
  * Switches: no.
  * Errors: -EINVAL for NULL or a size that no stack can have (fewer than
  * 16 KiB or more than 1 GiB a slot, more than 65,536 slots).

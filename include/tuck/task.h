@@ -16,6 +16,10 @@ struct tuck_attr {
 	const char *name;	/* for dumps; the first 31 bytes are copied */
 	size_t stack_bytes;	/* not 0: a stack of its own, never copied */
 	int paused;		/* not 0: starts at the first tuck_unblock() */
+	/* For policies, see tuck/policy.h; 0 means the default. */
+	int priority;
+	uint32_t weight;
+	tuck_ns due;
 };
 
 /*
@@ -28,8 +32,8 @@ tuck_id tuck_go(void (*fn)(void *), void *arg);
 /*
  * The same with attributes; attr is read before the call returns and may be
  * NULL.
- * Switches: no. Errors: -EINVAL for a null fn or a stack_bytes above 0 and
- * below 16 KiB, -ENOMEM.
+ * Switches: no. Errors: -EINVAL for a null fn, a stack_bytes above 0 and
+ * below 16 KiB, or a priority, weight or due that cannot be; -ENOMEM.
  */
 tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
 		     void *arg);

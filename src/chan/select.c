@@ -50,7 +50,7 @@ static int pick(struct tuck__sched *s, const struct tuck_case *cases, int n)
 	if (can < 2)
 		return first;
 	/* A random number below can, without a division (Lemire, 2016). */
-	can = (uint32_t)((tuck__random(s) >> 32) * can >> 32);
+	can = (uint32_t)((tuck__random(&s->random) >> 32) * can >> 32);
 	for (i = first; can > 0; can--)
 		do
 			i++;

@@ -25,7 +25,6 @@
 #include "base/config.h"
 #include "task/waitq.h"
 
-#define LOOK_EVERY	127	/* switches between looks */
 #define FAIR_EVERY	127	/* hand-overs between mere wakes */
 
 /* When an idle proc gives pages back, and how often at most. */
@@ -124,10 +123,21 @@ static void fire_timers(struct tuck__sched *s)
 void tuck__look(struct tuck__sched *s)
 {
 	s->until_look = s->look_every;
+	s->until_policy_look = TUCK__LOOK_EVERY;
 	tuck__inbox_drain(s);
 	if (s->idle->busy(s->idle_arg))
 		s->idle->wait(s, s->idle_arg, TUCK_NOWAIT);
 	fire_timers(s);		/* last: what has come beats a deadline */
+}
+
+void tuck__look_if_due(struct tuck__sched *s)
+{
+	if (!s->policy || --s->until_policy_look < 0) {
+		tuck__look(s);
+		return;
+	}
+	s->until_look = s->look_every;
+	tuck__inbox_drain(s);
 }
 
 static inline tuck_ns sooner(tuck_ns a, tuck_ns b)
@@ -186,7 +196,7 @@ static tuck__cold void find_work(struct tuck__sched *s)
 	int err = errno;	/* of the tasklet that is about to stop */
 
 	if (!tuck__list_empty(&s->ready))
-		tuck__look(s);		/* may end those who are ready */
+		tuck__look_if_due(s);	/* may end those who are ready */
 	if (!tuck__list_empty(&s->ready))
 		return;
 	s->until_look = s->look_every;
@@ -201,29 +211,15 @@ static tuck__cold void find_work(struct tuck__sched *s)
 	errno = err;
 }
 
-uint64_t tuck__random(struct tuck__sched *s)
+uint64_t tuck__random(uint64_t *state)
 {
-	uint64_t x = s->random;		/* xorshift64*, Vigna 2016 */
+	uint64_t x = *state;		/* xorshift64*, Vigna 2016 */
 
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
-	s->random = x;
+	*state = x;
 	return x * 0x2545f4914f6cdd1d;
-}
-
-/* For tests: any of the first 64 ready, by the seed. */
-static struct tuck__link *random_ready(struct tuck__sched *s)
-{
-	struct tuck__link *l = s->ready.next;
-	unsigned n = 0;
-
-	for (; n < 64 && l != &s->ready; n++)
-		l = l->next;
-	l = s->ready.next;
-	for (n = (unsigned)(tuck__random(s) >> 32) % n; n > 0; n--)
-		l = l->next;
-	return l;
 }
 
 /* Who is next is known, so its memory can be on its way here. */
@@ -253,12 +249,12 @@ static inline struct tuck__tasklet *take(struct tuck__sched *s,
 	return tuck__tasklet_of(l);
 }
 
-/* The long way: look around, wait if need be, choose at random if asked. */
+/* The long way: look around, wait if need be, ask a policy. */
 static tuck__cold struct tuck__tasklet *find_next(struct tuck__sched *s)
 {
 	if (s->until_look < 0 || tuck__list_empty(&s->ready))
 		find_work(s);
-	return take(s, s->look_every ? s->ready.next : random_ready(s));
+	return s->policy ? tuck__policy_next(s) : take(s, s->ready.next);
 }
 
 /* Whether the first of the ready is the next, with nothing else to do. */
@@ -353,7 +349,7 @@ static inline void check_may_switch(const struct tuck__sched *s)
 static tuck__cold void yield_slow(struct tuck__sched *s)
 {
 	if (s->until_look < 0)
-		tuck__look(s);
+		tuck__look_if_due(s);
 	if (tuck__list_empty(&s->ready)) {
 		raise_if_doomed(s, s->current);
 		return;
@@ -395,7 +391,7 @@ static int stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 	if (waits)
 		tuck__unwait(s, from);
 	else
-		tuck__link_cut(&from->w.link);
+		tuck__unready(s, from);
 	tuck__link_before(s->ready.next, &to->w.link);
 	s->current = from;
 	s->switches--;
@@ -528,9 +524,13 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
 	s->until_fair = FAIR_EVERY;
-	s->until_look = s->look_every = config->seed ? 0 : LOOK_EVERY;
-	s->random = (config->seed + s->number) * 0x9e3779b97f4a7c15 + 1;
+	s->until_look = s->look_every = TUCK__LOOK_EVERY;
+	s->random = tuck__random_from(config->seed + s->number);
 	s->switches = s->alive = 0;
+	s->policy = NULL;
+	s->told = 0;
+	s->oldest = NULL;
+	s->asking = false;
 	s->run = 0;
 	s->fd_waiters = 0;
 	s->stuck = s->kick_pending = false;
@@ -577,7 +577,11 @@ struct tuck__sched *tuck__sched_make(void)
 	s->main_id = tuck__id(s->main);
 	tuck__ctx_init_native(&s->cache, &s->main->ctx);
 	tuck__tls = s;
-	return s;
+	make_error = tuck__policy_from_env(s, config.seed);
+	if (make_error == 0)
+		return s;
+	tuck__sched_fini(s);
+	return NULL;
 }
 
 int tuck__sched_run_out(struct tuck__sched *s)
@@ -596,6 +600,7 @@ void tuck__sched_fini(struct tuck__sched *s)
 {
 	if (s->current == s->main)
 		tuck__at_end(s);
+	tuck__policy_fini(s);
 	tuck__task_drop_all(s);
 	if (s->io_fini)
 		s->io_fini(s);

@@ -25,6 +25,7 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	extra->self = t;
 	extra->defers = NULL;
 	extra->group = NULL;
+	extra->entity = NULL;
 	extra->locals = NULL;
 	extra->switches = 0;
 	extra->cpu = 0;
@@ -44,6 +45,7 @@ static tuck__noinline void free_block(struct tuck__sched *s,
 		tuck__slice_put(&s->cache.slices, d, d->slice_class);
 	}
 	tuck__locals_forget(s, extra);
+	tuck__slice_put(&s->cache.slices, extra->entity, extra->entity_class);
 	tuck__slice_put(&s->cache.slices, extra, extra->slice_class);
 }
 
@@ -63,12 +65,20 @@ static void forget_place(struct tuck__sched *s, struct tuck__tasklet *t)
 	tuck__table_free(s, t, id);
 }
 
-static int take_attr(struct tuck__sched *s, struct tuck__tasklet *t,
-		     const struct tuck_attr *attr)
+/* What one with attributes has, or any where there is a policy. */
+static tuck__noinline int take_attr(struct tuck__sched *s,
+				    struct tuck__tasklet *t,
+				    const struct tuck_attr *attr)
 {
-	if (!attr || !attr->name)
-		return 0;
-	return tuck__name_set(s, t, attr->name);
+	if (attr && attr->name && tuck__name_set(s, t, attr->name) < 0)
+		return -ENOMEM;
+	return tuck__policy_admit(s, t, attr);
+}
+
+static inline int take_any_attr(struct tuck__sched *s, struct tuck__tasklet *t,
+				const struct tuck_attr *attr)
+{
+	return tuck__unlikely(attr || s->policy) ? take_attr(s, t, attr) : 0;
 }
 
 static int admit(struct tuck__sched *s, struct tuck__tasklet *t,
@@ -93,20 +103,24 @@ static inline void enlist(struct tuck__sched *s, struct tuck__tasklet *t,
 	}
 }
 
+static bool valid(const struct tuck_attr *attr)
+{
+	return (!attr->stack_bytes || attr->stack_bytes >= STACK_MIN) &&
+	       tuck__policy_valid(attr);
+}
+
 tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
 		     void *arg)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck__tasklet *t;
 
-	TUCK__REQUIRE(fn && (!attr || !attr->stack_bytes ||
-			     attr->stack_bytes >= STACK_MIN),
-		      -EINVAL);
+	TUCK__REQUIRE(fn && (!attr || valid(attr)), -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
 	t = tuck__table_new(s);
 	if (tuck__unlikely(!t))
 		return -ENOMEM;
-	if (tuck__unlikely(take_attr(s, t, attr) < 0 ||
+	if (tuck__unlikely(take_any_attr(s, t, attr) < 0 ||
 			   admit(s, t, attr, fn, arg) < 0)) {
 		forget_place(s, t);
 		return -ENOMEM;
@@ -121,7 +135,7 @@ struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *))
 
 	if (!t)
 		return NULL;
-	if (admit(s, t, NULL, fn, t) < 0) {
+	if (take_any_attr(s, t, NULL) < 0 || admit(s, t, NULL, fn, t) < 0) {
 		forget_place(s, t);
 		return NULL;
 	}
@@ -226,7 +240,7 @@ void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);
 	else
-		tuck__link_cut(&t->w.link);
+		tuck__unready(s, t);
 	if (tuck__waitq_granted(t))
 		tuck__waitq_pass_on(t, tuck__id(t));
 	id = end_id(s, t);

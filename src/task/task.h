@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <tuck/task.h>
+#include <tuck/policy.h>
 #include <unwind.h>
 
 #include "base/heap.h"
@@ -53,7 +53,8 @@ enum {
 	TUCK__KILLED = 8,		/* cannot be killed any more */
 	TUCK__SCOPED = 16,		/* its group has a deadline, */
 	TUCK__OUTER = 32,		/* which ends this wait */
-	TUCK__DOOMED = 64		/* killed, and not unwound yet */
+	TUCK__DOOMED = 64,		/* killed, and not unwound yet */
+	TUCK__TOLD = 128		/* ready, and the policy knows */
 };
 
 /* A place in a queue: a tasklet's own, or one case of its select. */
@@ -98,7 +99,8 @@ struct tuck__extra {
 	struct tuck__locals *locals;
 	uint64_t switches;		/* while its proc accounts, */
 	tuck_ns cpu;			/* up to the last of these */
-	uint32_t slice_class;
+	struct tuck_entity *entity;	/* NULL: no policy needed it yet */
+	uint32_t slice_class, entity_class;
 };
 
 /* A cleanup, registered by a frame whose stack pointer was sp. */
@@ -153,7 +155,7 @@ struct tuck__sched {
 	struct tuck__link ready;
 	int until_look;			/* switches, then look around */
 	int until_fair;			/* hand-overs, then a mere wake */
-	int look_every;			/* 0: at each, for a random order */
+	int look_every;			/* 0: the policy is asked at each */
 	uint64_t switches;
 	uint64_t alive;
 	struct tuck__cache cache;
@@ -174,6 +176,14 @@ struct tuck__sched {
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
 
+	const struct tuck_policy *policy; /* NULL: first in, first out */
+	void *policy_state;
+	uint64_t told;			/* tasklets that it knows */
+	const struct tuck__link *oldest; /* of the ready, when last asked, */
+	uint64_t passed_over;		/* and how often it was so before */
+	int until_policy_look;		/* switches, then look around */
+	bool asking;			/* inside a function of the policy */
+
 	tuck_ns cpu_at;			/* of the last accounted switch */
 	tuck_ns recheck;		/* how long until the next question */
 	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
@@ -186,6 +196,7 @@ struct tuck__sched {
 };
 
 #define TUCK__SCHEDS_MAX 512
+#define TUCK__LOOK_EVERY 127	/* switches between looks */
 
 extern __thread struct tuck__sched *tuck__tls __attribute__((
 	__tls_model__("initial-exec"), __visibility__("hidden")));
@@ -218,6 +229,9 @@ void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
 
 /* Look at inbox, timers and poller without waiting. */
 void tuck__look(struct tuck__sched *s);
+
+/* What to do when until_look is over, which with a policy it always is. */
+void tuck__look_if_due(struct tuck__sched *s);
 
 /* Out of the ready: the one that runs next, waiting for one if need be. */
 struct tuck__tasklet *tuck__next(struct tuck__sched *s);
@@ -311,7 +325,14 @@ static inline void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
 void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t,
 		     int result);
 
-uint64_t tuck__random(struct tuck__sched *s);
+/* The next of a sequence of random numbers; its state is not 0. */
+uint64_t tuck__random(uint64_t *state);
+
+/* The state that begins the sequence of a seed. */
+static inline uint64_t tuck__random_from(uint64_t seed)
+{
+	return seed * 0x9e3779b97f4a7c15 + 1;
+}
 
 static inline struct tuck__tasklet *tuck__tasklet_of(struct tuck__link *l)
 {
@@ -389,6 +410,42 @@ void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t);
 
 /* The running tasklet is at its end: what is left of its cleanups. */
 void tuck__at_end(struct tuck__sched *s);
+
+/* -- policy.c -- */
+
+/* The entity of t: NULL without memory. */
+struct tuck_entity *tuck__entity(struct tuck__sched *s,
+				 struct tuck__tasklet *t);
+
+/* Whether a tasklet may have these attributes. */
+bool tuck__policy_valid(const struct tuck_attr *attr);
+
+/* For a new tasklet; attr may be NULL. 0 or -ENOMEM. */
+int tuck__policy_admit(struct tuck__sched *s, struct tuck__tasklet *t,
+		       const struct tuck_attr *attr);
+
+/* Out of the ready, of whom there is one: the one that the policy chooses. */
+struct tuck__tasklet *tuck__policy_next(struct tuck__sched *s);
+
+/* t, which it was told, leaves the ready in another way. */
+tuck__cold void tuck__policy_forget(struct tuck__sched *s,
+				    struct tuck__tasklet *t);
+
+/* As tuck_policy_set(). */
+int tuck__policy_set(struct tuck__sched *s, const struct tuck_policy *policy,
+		     const void *arg);
+void tuck__policy_fini(struct tuck__sched *s);
+
+/* What the environment names, or the seed: 0 or -ENOMEM. */
+int tuck__policy_from_env(struct tuck__sched *s, uint64_t seed);
+
+/* Take one of the ready out that is not the next. */
+static inline void tuck__unready(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (tuck__unlikely(t->w.bits & TUCK__TOLD))
+		tuck__policy_forget(s, t);
+	tuck__link_cut(&t->w.link);
+}
 
 /* -- group.c -- */
 

@@ -72,7 +72,7 @@ int tuck_unblock(tuck_id id)
 static void look(struct tuck__sched *s)
 {
 	if (tuck__unlikely(--s->until_look < 0))
-		tuck__look(s);
+		tuck__look_if_due(s);
 	else
 		tuck__inbox_drain(s);
 }
@@ -127,7 +127,7 @@ int tuck_transfer(tuck_id id)
 	if (r < 0)
 		return r;
 	make_ready(s, t);
-	tuck__link_cut(&t->w.link);
+	tuck__unready(s, t);
 	return tuck__run_now(s, t);
 }
 
