@@ -186,7 +186,7 @@ void tuck__waitq_tell_all(struct tuck__waitq *q)
 {
 	tuck_id id;
 
-	while ((id = tuck__waitq_take(q, TUCK__TOLD)) != 0)
+	while ((id = tuck__waitq_take(q, TUCK__RELEASED)) != 0)
 		tuck__waitq_wake(id);
 }
 

@@ -14,7 +14,7 @@ enum tuck__grant {
 	TUCK__QUEUED,
 	TUCK__QUEUED_FOR_GOOD,	/* behind an owner, without a deadline */
 	/* From here on it is out of the queue and has what it waited for: */
-	TUCK__TOLD,		/* as all others were */
+	TUCK__RELEASED,		/* as all others were */
 	TUCK__GIVEN,		/* another one gets it, if this one is killed */
 	TUCK__OWNS,		/* the same, of a queue with an owner */
 	TUCK__INHERITS		/* the same, because the owner ended */
@@ -137,7 +137,7 @@ void tuck__waitq_orphan(tuck_id id);
 static inline bool tuck__waitq_granted(const struct tuck__tasklet *t)
 {
 	return atomic_load_explicit(&t->w.grant, memory_order_acquire) >=
-	       TUCK__TOLD;
+	       TUCK__RELEASED;
 }
 
 /* It waits, and need not any more: what a post came to tell. */
