@@ -13,10 +13,10 @@
  * - "Switches:" says whether other tasklets may run before the call returns:
  *   no, may or always. "Errors:" lists what the call itself can return; a
  *   call that waits may return -ENOMEM besides, having done nothing, when
- *   there is no memory to wait with, -ECANCELED after tuck_cancel(), -ETIME
- *   past the deadline of the caller's group; any first call in a thread -ENOMEM, or
- *   -EAGAIN when there are 512 procs; and any wait of a main tasklet
- *   -EDEADLK when nothing can end it.
+ *   there is no memory to wait with, -ECANCELED after tuck_cancel(), and
+ *   -ETIME past the deadline of the caller's group; any first call in a
+ *   thread -ENOMEM, or -EAGAIN when there are 512 procs; and any wait of a
+ *   main tasklet -EDEADLK when nothing can end it.
  * - Any OS thread that calls Tuck becomes a proc, and its own flow is that
  *   proc's main tasklet. There is no init call. When such a thread returns
  *   from its function, or main() returns, its other tasklets are forgotten

@@ -352,11 +352,13 @@ static void skip_one(int (*end)(tuck_id id))
 
 TEST(what_a_killed_one_was_given_goes_on)
 {
+	needs_fifo();
 	skip_one(kill_it);
 }
 
 TEST(what_a_dropped_one_was_given_goes_on)
 {
+	needs_fifo();
 	skip_one(tuck_drop);
 }
 

@@ -10,7 +10,8 @@
  *
  * A point that a context waits at, since it called swapcontext(), is resumed
  * by a plain switch to that context, which is told by the place where it wants
- * its value. Any other (of getcontext(), or for a second time) is jumped to: the context's stack pointer is set to it, and
+ * its value. Any other (of getcontext(), or for a second time) is jumped to:
+ * the context's stack pointer is set to it, and
  * the registers kept in the point are put back there.
  */
 #include <errno.h>
@@ -23,7 +24,7 @@
 #include "ctx/slices.h"
 
 struct point {
-	void *gets;			/* who waits here wants its value here */
+	void *gets;	/* who waits here wants its value here */
 	uintptr_t made_mark;		/* if own is valid */
 	uintptr_t mark;			/* if the rest is */
 	bool starts;			/* the point is the start of own */
