@@ -34,9 +34,12 @@
 
 /* None of the sanitizers runs under Valgrind. */
 #if defined(TUCK_VALGRIND) && !TUCK__ASAN && !TUCK__TSAN && !TUCK__MSAN
-#define TUCK__VALGRIND 1
 #include <valgrind/memcheck.h>
-#else
+#ifndef NVALGRIND		/* defined there for CPUs without Valgrind */
+#define TUCK__VALGRIND 1
+#endif
+#endif
+#ifndef TUCK__VALGRIND
 #define TUCK__VALGRIND 0
 #endif
 
