@@ -76,7 +76,9 @@ int tuck_ctx_ranges(const struct tuck_ctx *ctx,
 		return tuck__ctx_ranges(&f->ctx, f->ctx.sp, fn, arg);
 	__builtin_unwind_init();	/* its registers, into this frame */
 	sp = (char *)(tuck__arch_sp() & -(uintptr_t)TUCK__ARCH_ALIGN);
-	return tuck__ctx_ranges(&f->ctx, sp, fn, arg);
+	r = tuck__ctx_ranges(&f->ctx, sp, fn, arg);
+	__asm__ volatile("" : "+r"(r));		/* the frame is there till now */
+	return r;
 }
 
 size_t tuck_ctx_frame_bytes(void)
