@@ -45,7 +45,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -60,7 +63,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	uintptr_t *frame = (uintptr_t *)base - TUCK__ARCH_FIRST / 8;
 
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);	/* FPCR, as at exec */
-	frame[1] = (uintptr_t)tuck__arch_entry;		/* x30 */
+	frame[1] = (uintptr_t)tuck__arch_entry + 4;		/* x30 */
 	frame[2] = (uintptr_t)enter;			/* x19 */
 	frame[3] = (uintptr_t)fn;			/* x20 */
 	frame[4] = (uintptr_t)arg;			/* x21 */
@@ -68,7 +71,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -85,7 +88,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
 	frame[0] = (uintptr_t)sp;		/* x29: its frame record */
-	frame[1] = (uintptr_t)tuck__arch_interject;	/* x30 */
+	frame[1] = (uintptr_t)tuck__arch_interject + 4;	/* x30 */
 	frame[2] = (uintptr_t)sp;		/* x19 */
 	frame[3] = (uintptr_t)fn;		/* x20 */
 	frame[4] = (uintptr_t)arg;		/* x21 */

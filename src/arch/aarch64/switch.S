@@ -41,10 +41,9 @@ END tuck__arch_switch_via
 
 /* x19: enter or null, x20: fn, x21: its argument, x22: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look before a return address. */
-	nop
-FUNCTION tuck__arch_entry
+BEGIN tuck__arch_entry
 	.cfi_undefined x30		/* the outermost frame */
+	nop				/* looked at in place of what follows */
 	cbz	x19, 1f
 	blr	x19
 1:	mov	x0, x21
@@ -55,9 +54,9 @@ END tuck__arch_entry
 
 /* x20: fn, x21: its argument, x19: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nop
-FUNCTION tuck__arch_interject
+BEGIN tuck__arch_interject
 	FRAME_AT x19
+	nop
 	mov	x0, x21
 	blr	x20
 	mov	x1, x19

@@ -16,7 +16,10 @@
  */
 #define TUCK__ARCH_FRAME 104
 
-/* Bytes that tuck__arch_prepare() lays below a base. */
+/*
+ * Bytes that tuck__arch_prepare() lays below a base: that frame, and zeros
+ * where unwinders look for the return address of the outermost function.
+ */
 #define TUCK__ARCH_FIRST 112
 
 /* Where a switch goes on, and what it returns there. */
@@ -41,7 +44,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -60,11 +66,11 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	frame[17] = (uintptr_t)after;	/* r5 */
 	frame[18] = (uintptr_t)arg;	/* r6 */
 	frame[19] = (uintptr_t)fn;	/* r7 */
-	frame[25] = (uintptr_t)tuck__arch_entry;
+	frame[25] = (uintptr_t)tuck__arch_entry + 4;
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -84,7 +90,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	frame[17] = (uintptr_t)arg;		/* r5 */
 	frame[18] = (uintptr_t)sp;		/* r6 */
 	frame[24] = ((const uintptr_t *)old)[24];	/* its FPSCR */
-	frame[25] = (uintptr_t)tuck__arch_interject;
+	frame[25] = (uintptr_t)tuck__arch_interject + 4;
 }
 
 /* Whether the CPU keeps return addresses where a slice cannot take them. */

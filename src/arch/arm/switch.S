@@ -46,10 +46,10 @@ END tuck__arch_switch_via
 
 /* r4: enter or null, r5: after, r6: argument of fn, r7: fn */
 	.hidden	tuck__arch_entry
-GAP
 FUNCTION tuck__arch_entry
-	.cantunwind			/* the outermost frame */
-	.cfi_undefined lr
+	.cfi_undefined lr		/* the outermost frame */
+	.save	{lr}			/* the same for EHABI: back to 0 */
+	GAP				/* looked at in place of what follows */
 	cmp	r4, #0
 	it	ne
 	blxne	r4
@@ -61,11 +61,11 @@ END tuck__arch_entry
 
 /* r4: fn, r5: its argument, r6: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-GAP
 FUNCTION tuck__arch_interject
 	FRAME_AT r6
 	FRAME_SAVED
 	.setfp	r6, sp
+	GAP
 	mov	r0, r5
 	blx	r4
 	mov	r1, r6

@@ -52,7 +52,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -68,7 +71,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 
 	/* FPSCR is 0, as at exec; so is the back chain: no outer frame. */
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
-	frame[2] = (uintptr_t)tuck__arch_entry;
+	frame[2] = (uintptr_t)tuck__arch_entry + 4;
 	frame[6] = (uintptr_t)enter;		/* r14 */
 	frame[7] = (uintptr_t)fn;		/* r15 */
 	frame[8] = (uintptr_t)arg;		/* r16 */
@@ -76,7 +79,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -93,7 +96,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	uintptr_t *frame = ret_bytes;
 
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
-	frame[2] = (uintptr_t)tuck__arch_interject;
+	frame[2] = (uintptr_t)tuck__arch_interject + 4;
 	frame[3] = suspended[3];		/* its TOC */
 	frame[4] = suspended[4];		/* its FPSCR */
 	frame[6] = (uintptr_t)sp;		/* r14 */

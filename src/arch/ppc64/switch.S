@@ -53,10 +53,9 @@ END tuck__arch_switch_via
 
 /* r14: enter or null, r15: fn, r16: its argument, r17: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look one byte before a return address. */
-	nop
 FUNCTION tuck__arch_entry
 	.cfi_undefined lr		/* the outermost frame */
+	nop				/* looked at in place of what follows */
 	cmpdi	%r14, 0
 	beq	1f
 	CALL	%r14
@@ -68,9 +67,9 @@ END tuck__arch_entry
 
 /* r15: fn, r16: its argument, r14: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nop
 FUNCTION tuck__arch_interject
 	FRAME_AT %r14
+	nop
 	std	%r2, 24(%r1)
 	mr	%r3, %r16
 	CALL	%r15

@@ -45,7 +45,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -61,7 +64,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 
 	/* fcsr is 0, as at exec; so is s0: no outer frame. */
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
-	frame[0] = (uintptr_t)tuck__arch_entry;
+	frame[0] = (uintptr_t)tuck__arch_entry + 4;
 	frame[3] = (uintptr_t)enter;		/* s1 */
 	frame[4] = (uintptr_t)fn;		/* s2 */
 	frame[5] = (uintptr_t)arg;		/* s3 */
@@ -69,7 +72,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -85,7 +88,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	uintptr_t *frame = ret_bytes;
 
 	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
-	frame[0] = (uintptr_t)tuck__arch_interject;
+	frame[0] = (uintptr_t)tuck__arch_interject + 4;
 	frame[1] = ((const uintptr_t *)old)[1];	/* its fcsr */
 	frame[3] = (uintptr_t)sp;		/* s1 */
 	frame[4] = (uintptr_t)fn;		/* s2 */

@@ -43,10 +43,9 @@ END tuck__arch_switch_via
 
 /* s1: enter or null, s2: fn, s3: its argument, s4: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look one byte before a return address. */
-	nop
 FUNCTION tuck__arch_entry
 	.cfi_undefined ra		/* the outermost frame */
+	GAP				/* looked at in place of what follows */
 	beqz	s1, 1f
 	jalr	s1
 1:	mv	a0, s3
@@ -57,9 +56,9 @@ END tuck__arch_entry
 
 /* s2: fn, s3: its argument, s1: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nop
 FUNCTION tuck__arch_interject
 	FRAME_AT s1
+	GAP
 	mv	a0, s3
 	jalr	s2
 	mv	a1, s1

@@ -45,7 +45,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -65,11 +68,11 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	frame[7] = (uintptr_t)fn;		/* r7 */
 	frame[8] = (uintptr_t)arg;		/* r8 */
 	frame[9] = (uintptr_t)after;		/* r9 */
-	frame[14] = (uintptr_t)tuck__arch_entry;	/* r14 */
+	frame[14] = (uintptr_t)tuck__arch_entry + 2;	/* r14 */
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -89,7 +92,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	frame[7] = (uintptr_t)fn;		/* r7 */
 	frame[8] = (uintptr_t)arg;		/* r8 */
 	frame[11] = (uintptr_t)sp;		/* r11 */
-	frame[14] = (uintptr_t)tuck__arch_interject;	/* r14 */
+	frame[14] = (uintptr_t)tuck__arch_interject + 2;	/* r14 */
 	frame[15] = ((const uintptr_t *)old)[15];	/* control */
 }
 

@@ -43,10 +43,9 @@ END tuck__arch_switch_via
 
 /* r6: enter or null, r7: fn, r8: its argument, r9: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look before a return address. */
-	nopr
 FUNCTION tuck__arch_entry
 	.cfi_undefined %r14		/* the outermost frame */
+	nopr				/* looked at in place of what follows */
 	ltgr	%r6, %r6
 	jz	1f
 	basr	%r14, %r6
@@ -58,9 +57,9 @@ END tuck__arch_entry
 
 /* r7: fn, r8: its argument, r11: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nopr
 FUNCTION tuck__arch_interject
 	FRAME_AT %r11
+	nopr
 	lgr	%r2, %r8
 	basr	%r14, %r7
 	lgr	%r3, %r11

@@ -41,7 +41,10 @@ int tuck__arch_switch(void **ret_sp, void *sp, int value);
 int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
 			  void *b);
 
-/* Where the first frame starts; never called. */
+/*
+ * Where the first frame starts, past its nop: unwinders look for a caller
+ * before where it goes on. Never called.
+ */
 void tuck__arch_entry(void);
 
 /*
@@ -62,7 +65,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	frame[4] = (uintptr_t)arg;	/* esi */
 	frame[5] = (uintptr_t)fn;	/* ebx */
 	frame[6] = 0;			/* ebp: no outer frame */
-	frame[7] = (uintptr_t)tuck__arch_entry;
+	frame[7] = (uintptr_t)tuck__arch_entry + 1;
 	frame[8] = (uintptr_t)enter;	/* where entry's stack pointer is */
 	frame[9] = 0;
 	frame[10] = 0;
@@ -70,7 +73,7 @@ static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 	return frame;
 }
 
-/* Where a call laid by tuck__arch_prepare_call() starts; never called. */
+/* The same for a call that tuck__arch_prepare_call() lays. */
 void tuck__arch_interject(void);
 
 /*
@@ -90,7 +93,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 	frame[3] = (uintptr_t)fn;		/* edi */
 	frame[4] = (uintptr_t)arg;		/* esi */
 	frame[5] = (uintptr_t)sp;		/* ebx */
-	frame[7] = (uintptr_t)tuck__arch_interject;
+	frame[7] = (uintptr_t)tuck__arch_interject + 1;
 }
 
 /* Whether the CPU keeps return addresses where a slice cannot take them. */

@@ -51,10 +51,9 @@ END tuck__arch_switch_via
 
 /* (esp): enter or null, ebx: fn, esi: its argument, edi: after */
 	.hidden	tuck__arch_entry
-	/* Unwinders look one byte before a return address. */
-	nop
-FUNCTION tuck__arch_entry
+BEGIN tuck__arch_entry
 	.cfi_undefined %eip		/* the outermost frame */
+	nop				/* looked at in place of what follows */
 	movl	(%esp), %eax
 	testl	%eax, %eax
 	jz	1f
@@ -67,9 +66,9 @@ END tuck__arch_entry
 
 /* edi: fn, esi: its argument, ebx: the frame to resume, fn's caller */
 	.hidden	tuck__arch_interject
-	nop
-FUNCTION tuck__arch_interject
+BEGIN tuck__arch_interject
 	FRAME_AT %ebx
+	nop
 	movl	%esi, (%esp)
 	call	*%edi
 	movl	%eax, %edi
