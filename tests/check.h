@@ -70,6 +70,7 @@ struct test {
 #define UNDER_VALGRIND check_under_valgrind()
 /* Factor of times that must not pass before something else is done. */
 #define PATIENCE (UNDER_TSAN || UNDER_VALGRIND ? 10 : 1)
+#define NOT_UNDER_MSAN(reason) (UNDER_MSAN ? SKIP(reason) : (void)0)
 #define NOT_UNDER_TSAN(reason) (UNDER_TSAN ? SKIP(reason) : (void)0)
 
 /*

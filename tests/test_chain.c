@@ -387,15 +387,18 @@ static __attribute__((noinline)) void run_programs(uint32_t first, uint32_t n)
 	free(memory);
 }
 
-#define PROGRAMS 120
+#define PROGRAMS (UNDER_TSAN ? 6 : 120)
 
 TEST_LIMIT(a_switch_moves_the_least_that_overlap_demands, 60)
 {
+	NOT_UNDER_MSAN("six programs take minutes");
 	run_programs(1, PROGRAMS);
 }
 
 TEST_LIMIT(nothing_is_lost_for_want_of_memory, 60)
 {
+	NOT_UNDER_MSAN("six programs take minutes");
+	NOT_UNDER_TSAN("it has too few programs for that");
 	faults = true;
 	run_programs(100001, PROGRAMS);
 	CHECK(refusals > 100);

@@ -1009,6 +1009,7 @@ TEST(the_end_of_a_thread_takes_its_contexts_along)
 	void *memory = malloc(STACK_BYTES);
 	size_t before = 0;
 
+	NOT_UNDER_TSAN("its fibers are maps, too");
 	CHECK_EQ(tuck_config_set(&one), 0);
 	for (int n = 0; n < 60; n++) {
 		on_thread(leave_all_behind, memory);

@@ -353,6 +353,7 @@ TEST(ranges_of_the_running_context)
 {
 	struct tuck_ctx ctx;
 
+	NOT_UNDER_MSAN("it looks at what nobody has written");
 	keep_and_look(tuck_ctx_self());
 	for (enum kind kind = 0; kind < KINDS; kind++) {
 		init(&ctx, kind);
@@ -634,6 +635,7 @@ static void drop_all(void)
 
 TEST(frames_are_dropped_and_come_back)
 {
+	NOT_UNDER_TSAN("it keeps a stack of calls, which does not come back");
 	from_away(drop_all);
 }
 
