@@ -77,7 +77,7 @@ int tuck_ctx_ranges(const struct tuck_ctx *ctx,
 	__builtin_unwind_init();	/* its registers, into this frame */
 	sp = (char *)(tuck__arch_sp() & -(uintptr_t)TUCK__ARCH_ALIGN);
 	r = tuck__ctx_ranges(&f->ctx, sp, fn, arg);
-	__asm__ volatile("" : "+r"(r));		/* the frame is there till now */
+	__asm__ volatile("" : "+r"(r)); /* the frame is there till now */
 	return r;
 }
 
