@@ -98,13 +98,14 @@ static void run(const char *name, int *lengths, int n)
 
 static int *read_lengths(char **args, int n)
 {
-	int *lengths = calloc((size_t)n + 1, sizeof(*lengths));
+	int *lengths = n > 0 ? calloc((size_t)n, sizeof(*lengths)) : NULL;
 
 	for (int i = 0; i < n && lengths; i++) {
 		lengths[i] = atoi(args[i]);
 		if (lengths[i] < 1 || lengths[i] > TUCK_WEIGHT_MAX) {
 			fprintf(stderr, "a length is from 1 to %d\n",
 				TUCK_WEIGHT_MAX);
+			free(lengths);
 			exit(2);
 		}
 	}
@@ -115,7 +116,7 @@ int main(int argc, char **argv)
 {
 	int n = argc - 1, *lengths = read_lengths(argv + 1, n), r;
 
-	if (n < 1 || !lengths) {
+	if (!lengths) {
 		fprintf(stderr, "usage: %s LENGTH...\n", argv[0]);
 		return 2;
 	}
