@@ -162,7 +162,7 @@ static inline void clear_kept_shadow(struct tuck__ctx *ctx)
 /* A block for ctx as it is, with what it has tucked already. */
 static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
-	char *old = ctx->slice, *old_end = old + tuck__slice_room(ctx);
+	char *old = ctx->slice;
 	size_t shadow = TUCK__ASAN ? ctx->tucked / 8 : 0;
 	uint32_t cls;
 	char *block = NULL;
@@ -175,7 +175,7 @@ static int new_block(struct tuck__cache *c, struct tuck__ctx *ctx)
 	if (ctx->tucked) {
 		memcpy(block, old, tuck__ctx_slice_bytes(ctx));
 		memcpy(block + tuck__slice_class_bytes(cls) - shadow,
-		       old_end - shadow, shadow);
+		       old + tuck__slice_room(ctx) - shadow, shadow);
 	}
 	tuck__slice_put(&c->slices, old, ctx->slice_class);
 	ctx->slice = block;
@@ -357,13 +357,15 @@ static size_t least(ptrdiff_t a, size_t b)
 static size_t piece(const struct tuck__ctx *ctx, const char *p, size_t n,
 		    char **ret_at)
 {
-	const char *sp = ctx->sp, *end = sp + ctx->tucked;
 	const char *from = hole_start(ctx), *to = hole_end(ctx);
+	const char *sp = ctx->sp, *end;
 
-	if (!ctx->tucked || p < sp || p >= end) {
-		*ret_at = (char *)(uintptr_t)p;
-		return ctx->tucked && p < sp ? least(sp - p, n) : n;
-	}
+	*ret_at = (char *)(uintptr_t)p;
+	if (!ctx->tucked)	/* and sp may be null */
+		return n;
+	end = sp + ctx->tucked;
+	if (p < sp || p >= end)
+		return p < sp ? least(sp - p, n) : n;
 	if (p >= from && p < to) {
 		*ret_at = NULL;
 		return least((to < end ? to : end) - p, n);
