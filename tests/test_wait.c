@@ -265,22 +265,6 @@ TEST(timed_out_wait_leaves_no_trace)
 	CHECK_EQ(tuck_block(in_ms(1)), -ETIMEDOUT);
 }
 
-#define SIXTEEN_NUMBERS							\
-	" %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d"
-
-/* Without it, threads that do not use Tuck are unknown to it. */
-static void needs_thread_count(void)
-{
-	long n = -1;
-	FILE *f = fopen("/proc/self/stat", "r");
-
-	CHECK(f);
-	CHECK_EQ(fscanf(f, "%*[^)]) %*s" SIXTEEN_NUMBERS " %ld", &n), 1);
-	fclose(f);
-	if (n == 0)
-		SKIP("/proc/self/stat says 0 threads, as qemu-user's does");
-}
-
 static void *unblock_from_thread(void *arg)
 {
 	unblock_it(arg);
