@@ -473,11 +473,12 @@ static int noted;
 
 static int note(void *arg)
 {
-	tuck__fiber_arrived();
+	tuck__note_entry();
 	CHECK(tuck_ctx_self() == &subject.ctx);
 	CHECK(arg == &noted);
 	noted++;
-	tuck__fiber_stay(tuck__flow(&subject.ctx)->ctx.stack);
+	tuck__note_turn(tuck__flow(&subject.ctx)->ctx.stack->limit,
+			tuck__flow(&subject.ctx)->ctx.stack->base);
 	return 0;
 }
 

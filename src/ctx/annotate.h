@@ -129,15 +129,32 @@ tuck__annotation int tuck__note_arrival(const struct tuck__annotated *self,
 	return value;
 }
 
-/* What a first frame calls, if anything. */
-#if TUCK__ASAN
-static inline void tuck__note_start(void)
+/* A function begins where a switch has landed, not in a frame of one. */
+tuck__annotation void tuck__note_entry(void)
 {
+#if TUCK__ASAN
 	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-}
-#else
-#define tuck__note_start NULL
 #endif
+}
+
+/* What a first frame calls, if anything. */
+static inline void tuck__enter(void)
+{
+	tuck__note_entry();
+}
+
+#define TUCK__FIRST_CALL (TUCK__ASAN ? tuck__enter : NULL)
+
+/* Announces a switch to the stack that runs now. */
+tuck__annotation void tuck__note_turn(const char *limit, const char *base)
+{
+#if TUCK__ASAN
+	void *nobody;
+
+	__sanitizer_start_switch_fiber(&nobody, limit, (size_t)(base - limit));
+#endif
+	(void)limit, (void)base;
+}
 
 /* Assembly goes on elsewhere, and may call a function there. */
 tuck__annotation void tuck__note_landing(void)
@@ -151,16 +168,12 @@ tuck__annotation void tuck__note_landing(void)
 tuck__annotation void tuck__note_refusal(const struct tuck__annotated *from,
 					 const char *limit, const char *base)
 {
-#if TUCK__ASAN
-	void *nobody;
-
-	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-	__sanitizer_start_switch_fiber(&nobody, limit, (size_t)(base - limit));
-#endif
+	tuck__note_entry();
+	tuck__note_turn(limit, base);
 #if TUCK__TSAN
 	__tsan_switch_to_fiber(from->fiber, 0);
 #endif
-	(void)from, (void)limit, (void)base;
+	(void)from;
 }
 
 /* -- stacks -- */
@@ -202,6 +215,15 @@ tuck__annotation void tuck__note_no_stack(const struct tuck__annotated_stack *s)
 /* Whether its tool for memory runs; a request takes longer than a look. */
 extern bool tuck__memcheck __attribute__((__visibility__("hidden")));
 #endif
+
+/* Frames that are left for good leave no poison behind. */
+tuck__annotation void tuck__note_gone(const void *from, const char *to)
+{
+#if TUCK__ASAN
+	__asan_unpoison_memory_region(from, (size_t)(to - (const char *)from));
+#endif
+	(void)from, (void)to;
+}
 
 /* Stack that is about to be written: nothing of what was there is left. */
 tuck__annotation void tuck__note_fresh(void *p, size_t n)

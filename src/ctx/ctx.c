@@ -50,376 +50,17 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "ctx/carry.h"
-#include "ctx/ctx.h"
+#include "ctx/chain.h"
 #include "ctx/slices.h"
 #include "ctx/slots.h"
 
-#define SCRIBBLE	UINT64_C(0xa5a5a5a5a5a5a5a5)
-
 void __asan_init(void) __attribute__((__weak__));
-
-/*
- * For the check of each switch that it is on the right stack, in units of
- * 4 KiB; none if it must take the long way.
- */
-static uint16_t pages_of(const struct tuck__stack *s)
-{
-	size_t pages = (size_t)(s->base - s->limit) / 4096 + 1;
-
-	if (tuck__carry_bytes() || s->owner->watched)
-		return 0;
-	return pages < UINT16_MAX ? (uint16_t)pages : UINT16_MAX;
-}
-
-/* Leave ctx the stack below its base. */
-static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	struct tuck__stack *s = ctx->stack;
-	struct tuck__ctx *x;
-
-	while ((x = s->top) != NULL && x != ctx) {
-		x->flags |= TUCK__CTX_ABSENT;
-		if (x->base > ctx->base) {
-			if ((char *)x->sp < ctx->base)
-				tuck__ctx_tuck(c, x, ctx->base);
-			break;
-		}
-		tuck__ctx_tuck(c, x, x->base);
-		s->top = x->above;
-	}
-}
 
 void tuck__ctx_watch(struct tuck__ctx *ctx)
 {
 	if (tuck__ctx_started(ctx))
-		ctx->pages = pages_of(ctx->stack);
+		ctx->pages = tuck__pages_of(ctx->stack);
 }
-
-static void unchain(struct tuck__ctx *ctx)
-{
-	struct tuck__ctx **at = &ctx->stack->top;
-
-	while (*at && *at != ctx)
-		at = &(*at)->above;
-	if (*at)
-		*at = ctx->above;
-}
-
-/* Lay the first frame of ctx. */
-static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	void (*fn)(void *) = ctx->fn;
-	void *arg = ctx->arg;
-
-	c->started++;
-	ctx->slice = NULL;
-	ctx->pages = pages_of(ctx->stack);
-	tuck__note_fresh(ctx->base - TUCK__ARCH_FIRST, TUCK__ARCH_FIRST);
-	ctx->sp = tuck__arch_prepare(ctx->base, tuck__note_start, fn, arg,
-				     c->host->ended);
-	ctx->flags &= (uint8_t)~TUCK__CTX_NEW;
-}
-
-static int do_call(void *arg)
-{
-	struct tuck__ctx *ctx = arg;
-	struct tuck__cache *c = ctx->stack->owner;
-	int value = c->value;
-
-	tuck__fiber_arrived();
-	c->host->called(ctx);
-	tuck__fiber_stay(ctx->stack);
-	return value;
-}
-
-/* Below the frame that ctx waits in. */
-static void lay_call(struct tuck__ctx *ctx)
-{
-	char *sp = ctx->sp, *below = sp - TUCK__ARCH_FIRST;
-
-	tuck__note_fresh(below, TUCK__ARCH_FIRST);
-	tuck__arch_prepare_call(below, sp, sp, do_call, ctx);
-	ctx->sp = below;
-	ctx->flags &= (uint8_t)~TUCK__CTX_CALL;
-}
-
-/* Of the last one on its stack, which lies there whole. */
-static void stop_sharing(struct tuck__ctx *ctx)
-{
-	ctx->flags &= (uint8_t)~TUCK__CTX_SHARED;
-	ctx->stack->reach = NULL;
-}
-
-/* Put ctx on top of its stack's chain, whole. */
-static void make_resident(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	make_room(c, ctx);
-	if (!tuck__ctx_started(ctx))
-		begin(c, ctx);
-	else if (ctx->tucked)
-		tuck__ctx_bring_back(c, ctx);
-	if (ctx->stack->top != ctx) {
-		ctx->above = ctx->stack->top;
-		ctx->stack->top = ctx;
-	}
-	ctx->flags &= (uint8_t)~TUCK__CTX_ABSENT;
-	if (ctx->stack->users == 1 && ctx->stack->kind != TUCK__STACK_SLOT)
-		stop_sharing(ctx);
-	if (tuck__unlikely(ctx->flags & TUCK__CTX_CALL))
-		lay_call(ctx);
-}
-
-/* -- switching -- */
-
-#if TUCK_TORMENT
-/* Nothing may depend on a stack staying put: take it away at once. */
-static tuck__no_asan void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	char *p = ctx->sp, *end = tuck__ctx_reach(ctx);
-
-	if (p >= end)
-		return;
-	tuck__ctx_tuck(c, ctx, end);
-	if (end == ctx->base)
-		unchain(ctx);
-	ctx->flags |= TUCK__CTX_ABSENT;
-	for (; p < end; p += 8) {
-		uint64_t word = SCRIBBLE;
-
-		__asm__ volatile("" : "+r"(word));
-		*(volatile uint64_t *)(void *)p = word;
-	}
-}
-
-static bool must_reserve(const struct tuck__ctx *ctx)
-{
-	return ctx->stack->kind == TUCK__STACK_SLOT ||
-	       ctx->flags & TUCK__CTX_SHARED;
-}
-#else
-static void torment(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	(void)c, (void)ctx;
-}
-
-static bool must_reserve(const struct tuck__ctx *ctx)
-{
-	return ctx->flags & TUCK__CTX_SHARED;
-}
-#endif
-
-/* Below what lies on s; the caller runs on from. */
-static tuck__noinline void settle_low(const struct tuck__stack *from,
-				      struct tuck__ctx *ctx)
-{
-	const uintptr_t frames = TUCK__ARCH_FRAME + 256; /* of our own */
-	struct tuck__stack *s = ctx->stack;
-	uintptr_t low;
-
-	if (s == from)
-		low = tuck__arch_sp() - frames;
-	else
-		low = (uintptr_t)(s->top ? s->top->sp : s->base);
-	ctx->base = (char *)(low & -(uintptr_t)TUCK__ARCH_ALIGN);
-	if (s->reach < ctx->base)
-		s->reach = ctx->base;
-}
-
-/* Where ctx, which starts, has its base. */
-static tuck__noinline void settle(struct tuck__cache *c,
-				  const struct tuck__stack *from,
-				  struct tuck__ctx *ctx)
-{
-	if (tuck__likely(!ctx->stack)) {
-		ctx->stack = tuck__slots_take(c, ctx);
-		ctx->base = ctx->stack->base;
-	} else if (ctx->flags & TUCK__CTX_LOW) {
-		settle_low(from, ctx);
-	}
-}
-
-/* It does not start after all. */
-static void unsettle(struct tuck__cache *c, struct tuck__ctx *ctx)
-{
-	if (tuck__ctx_started(ctx))
-		return;
-	if (ctx->flags & TUCK__CTX_PROMISED)
-		tuck__slots_untake(c, ctx);
-	if (ctx->flags & TUCK__CTX_LOW)
-		ctx->base = NULL;
-}
-
-/* There is no memory to tuck from away: it runs on. */
-static tuck__no_tsan struct tuck__landing stay(struct tuck__cache *c,
-					       struct tuck__ctx *from,
-					       struct tuck__ctx *to)
-{
-	unsettle(c, to);
-	*c->err = from->err;
-	tuck__note_refusal(&from->annotated, from->stack->limit,
-			   from->stack->base);
-	return (struct tuck__landing){ from->sp, c->host->stay(from, to) };
-}
-
-/*
- * The middle of a slow switch. It runs below the bytes of both contexts, so
- * it may move either.
- */
-static tuck__no_tsan struct tuck__landing exchange(void *cache, void *ctx)
-{
-	struct tuck__cache *c = cache;
-	struct tuck__ctx *to = ctx, *from = c->leaving;
-	uint64_t copied = c->copied_bytes;
-
-	if (!from)
-		tuck__ctx_clean(c->dead_sp, c->dead_base);
-	else if (must_reserve(from)) {
-		if (tuck__unlikely(!tuck__ctx_has_room(from)) &&
-		    tuck__ctx_reserve(c, from) < 0)
-			return stay(c, from, to);
-		torment(c, from);
-	}
-	if (to->flags & TUCK__CTX_ABSENT)
-		make_resident(c, to);
-	c->copied_switches += c->copied_bytes != copied;
-	tuck__note_landing();
-	return (struct tuck__landing){ to->sp, c->value };
-}
-
-/* Below what to has, or will have, on the stack that runs now. */
-static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
-{
-	char *low;
-
-	if (to->stack != from)
-		return (void *)UINTPTR_MAX;
-	low = tuck__ctx_started(to) ? to->sp : to->base;
-	return low - TUCK__ARCH_FIRST;
-}
-
-/* A signal handler on its alternate stack must not switch (rule S7). */
-static void check_place(const struct tuck__ctx *from)
-{
-	uintptr_t sp = tuck__arch_sp();
-
-	if (from->stack->kind == TUCK__STACK_SEGMENTED)
-		return;
-	if (sp < (uintptr_t)from->stack->limit || sp > (uintptr_t)from->base)
-		tuck__fatal("a switch on a stack that is not the tasklet's "
-			    "own: inside a signal handler, below a frame that "
-			    "leapt over the guard, or after a longjmp out of "
-			    "a tasklet?");
-}
-
-/* The switch itself. */
-static int switch_now(struct tuck__cache *c, struct tuck__ctx *from,
-		      struct tuck__ctx *to, int value)
-{
-	check_place(from);
-	if (tuck__unlikely(!tuck__ctx_started(to)))
-		settle(c, from->stack, to);
-	c->leaving = from;
-	c->value = value;
-	from->err = *c->err;
-	*c->err = to->err;
-	tuck__note_departure(&from->annotated, &to->annotated, to->stack->limit,
-			     to->stack->base);
-	return tuck__note_arrival(
-		&from->annotated,
-		tuck__arch_switch_via(&from->sp, low_end(from->stack, to),
-				      exchange, c, to));
-}
-
-struct kept_eh {
-	struct tuck__eh *at, eh;
-};
-
-/* When the switch has returned, or an exception passes it. */
-static void put_eh_back(struct kept_eh *kept)
-{
-	unsigned int now = kept->at->uncaught;
-
-	*kept->at = kept->eh;
-	kept->at->uncaught += now;
-}
-
-/* C++ keeps what is being caught per thread: it travels in this frame. */
-static tuck__noinline int switch_inside_catch(struct tuck__cache *c,
-					      struct tuck__ctx *from,
-					      struct tuck__ctx *to, int value)
-{
-	struct kept_eh kept __attribute__((__cleanup__(put_eh_back),
-					   __unused__)) = { c->eh, *c->eh };
-
-	*c->eh = c->no_cxx;
-	return switch_now(c, from, to, value);
-}
-
-static inline int switch_with_cxx(struct tuck__cache *c, struct tuck__ctx *from,
-				  struct tuck__ctx *to, int value)
-{
-	if (tuck__unlikely(c->eh->caught || c->eh->uncaught))
-		return switch_inside_catch(c, from, to, value);
-	return switch_now(c, from, to, value);
-}
-
-/* The program's own bytes travel in this frame. */
-static tuck__noinline int switch_with_slots(struct tuck__cache *c,
-					    struct tuck__ctx *from,
-					    struct tuck__ctx *to, int value)
-{
-	struct tuck__carried kept __attribute__((__cleanup__(tuck__carry_in)));
-
-	tuck__carry_out(&kept);
-	return switch_with_cxx(c, from, to, value);
-}
-
-static inline int switch_carrying(struct tuck__cache *c, struct tuck__ctx *from,
-				  struct tuck__ctx *to, int value)
-{
-	if (tuck__unlikely(tuck__carry_bytes()))
-		return switch_with_slots(c, from, to, value);
-	return switch_with_cxx(c, from, to, value);
-}
-
-static tuck__noinline int switch_watched(struct tuck__cache *c,
-					 struct tuck__ctx *from,
-					 struct tuck__ctx *to, int value)
-{
-	c->host->switching(from);
-	return switch_carrying(c, from, to, value);
-}
-
-int tuck__ctx_switch_slow(struct tuck__cache *c, struct tuck__ctx *from,
-			  struct tuck__ctx *to, int value)
-{
-	if (tuck__unlikely(c->watched))
-		return switch_watched(c, from, to, value);
-	return switch_carrying(c, from, to, value);
-}
-
-void tuck__ctx_leave(struct tuck__cache *c, struct tuck__stack *stack,
-		     char *base, struct tuck__ctx *to, int value)
-{
-	*c->eh = c->no_cxx;
-	*c->err = to->err;
-	if (tuck__carry_bytes())
-		tuck__carry_out(NULL);
-	if (TUCK__CTX_PLAIN && !(to->flags & TUCK__CTX_ABSENT))
-		tuck__arch_switch(&c->dead_sp, to->sp, value);
-	if (!tuck__ctx_started(to))
-		settle(c, stack, to);
-	c->leaving = NULL;
-	c->value = value;
-	c->dead_base = base;
-	tuck__note_departure(NULL, &to->annotated, to->stack->limit,
-			     to->stack->base);
-	tuck__arch_switch_via(&c->dead_sp, low_end(stack, to), exchange, c, to);
-	__builtin_unreachable();
-}
-
-/* -- life -- */
 
 void tuck__cache_init(struct tuck__cache *c, const struct tuck__host *host,
 		      const struct tuck_config *config)
@@ -463,8 +104,8 @@ void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 	*ctx = (struct tuck__ctx){
 		.base = c->native.base,
 		.stack = &c->native,
-		.pages = pages_of(&c->native),
 	};
+	tuck__ctx_watch(ctx);
 	tuck__fibers_init(&c->fibers, &ctx->annotated);
 	c->native.top = ctx;
 	c->native.users = 1;
@@ -555,7 +196,7 @@ static void leave_stack(struct tuck__stack *s)
 	struct tuck__ctx *last = s->top;
 
 	if (--s->users == 1 && last && !(last->flags & TUCK__CTX_ABSENT))
-		stop_sharing(last);
+		tuck__stop_sharing(last);
 	else if (s->users == 0)
 		s->reach = NULL;
 }
@@ -572,8 +213,8 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 	if (s == &c->native && ctx->base == s->base)
 		return;		/* the thread's main one */
 	if (tuck__ctx_started(ctx)) {
-		tuck__ctx_clean((char *)ctx->sp + ctx->tucked, ctx->base);
-		unchain(ctx);
+		tuck__note_gone((char *)ctx->sp + ctx->tucked, ctx->base);
+		tuck__unchain(ctx);
 		tuck__slice_put(&c->slices, ctx->slice, ctx->slice_class);
 		ctx->slice = NULL;
 	}

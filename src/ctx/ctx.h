@@ -63,6 +63,9 @@ enum tuck__stack_kind {
 	TUCK__STACK_SEGMENTED,	/* the same, and goes on elsewhere */
 };
 
+#define TUCK__STACK_MIN 1024u	/* bytes of stack below a base */
+#define TUCK__STACK_PAD 512u	/* above each base: unwinders look there */
+
 /* A stretch of memory that contexts run on, from base downwards. */
 struct tuck__stack {
 	char *limit, *base;
@@ -232,7 +235,7 @@ static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 	return !(ctx->flags & TUCK__CTX_NEW);
 }
 
-/* cache.watched has changed. */
+/* What a switch checks ctx for; again when cache.watched has changed. */
 void tuck__ctx_watch(struct tuck__ctx *ctx);
 
 /* Bytes of stack that a tucked context's slice holds. */

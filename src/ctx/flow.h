@@ -7,8 +7,6 @@
 
 #include "ctx/ctx.h"
 
-#define TUCK__STACK_MIN 1024u	/* bytes of stack below a base */
-
 /* In the caller's struct tuck_ctx. */
 struct tuck__flow {
 	struct tuck__ctx ctx;

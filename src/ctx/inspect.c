@@ -8,7 +8,6 @@
 #include "ctx/flow.h"
 #include "ctx/slices.h"
 
-#define ROOM_MIN	1024u	/* of stack below a stack pointer */
 #define ROOM_TO_UNWIND	8192u	/* for libgcc's unwinder */
 
 /* -- looking -- */
@@ -99,7 +98,7 @@ int tuck_ctx_set_sp(struct tuck_ctx *ctx, void *sp)
 	if (tuck__segmented(f))
 		return -ENOTSUP;
 	if (at % TUCK__ARCH_ALIGN ||
-	    at < (uintptr_t)f->ctx.stack->limit + ROOM_MIN ||
+	    at < (uintptr_t)f->ctx.stack->limit + TUCK__STACK_MIN ||
 	    at > (uintptr_t)f->ctx.base - TUCK__ARCH_FRAME)
 		return -EINVAL;
 	r = tuck__ctx_set_sp(&f->owner->cache, &f->ctx, sp);
@@ -120,7 +119,8 @@ int tuck_ctx_inject(struct tuck_ctx *ctx, void (*fn)(void *), void *arg)
 		return -ENOTSUP;
 	if (f->ctx.flags & TUCK__CTX_CALL)
 		return -EBUSY;
-	if ((uintptr_t)f->ctx.sp < (uintptr_t)f->ctx.stack->limit + ROOM_MIN)
+	if ((uintptr_t)f->ctx.sp <
+	    (uintptr_t)f->ctx.stack->limit + TUCK__STACK_MIN)
 		return -EINVAL;
 	f->call = fn;
 	f->call_arg = arg;

@@ -226,7 +226,7 @@ static void grow_down(struct tuck__ctx *ctx, char *sp)
 	ctx->tucked = (uint32_t)(end - sp);
 	if (ctx->tucked)
 		clear_kept_shadow(ctx);
-	tuck__ctx_clean(end, was);
+	tuck__note_gone(end, was);
 }
 
 static int lower_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
@@ -258,7 +258,7 @@ int tuck__ctx_set_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)
 	if (sp < end) {
 		shift_slice(ctx, sp);
 	} else {
-		tuck__ctx_clean(end, sp);
+		tuck__note_gone(end, sp);
 		ctx->sp = sp;
 		ctx->tucked = 0;
 	}
@@ -433,7 +433,7 @@ void tuck__ctx_left(struct tuck__ctx *ctx, const char *p, size_t n)
 		    p + i < (char *)ctx->sp + ctx->tucked)
 			*kept_shadow(ctx, p + i) = 0;
 		else
-			tuck__ctx_clean(p + i, p + i + 8);
+			tuck__note_gone(p + i, p + i + 8);
 #else
 	(void)ctx, (void)p, (void)n;
 #endif

@@ -67,35 +67,4 @@ void tuck__ctx_left(struct tuck__ctx *ctx, const char *p, size_t n);
 int tuck__ctx_ranges(const struct tuck__ctx *ctx, char *from,
 		     void (*fn)(void *arg, void *from, void *to), void *arg);
 
-/* A context begins, on its own stack. */
-static inline void tuck__fiber_arrived(void)
-{
-#if TUCK__ASAN
-	__sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-#endif
-}
-
-/* Announce a switch that stays on the stack that runs. */
-static inline void tuck__fiber_stay(const struct tuck__stack *s)
-{
-#if TUCK__ASAN
-	void *nobody;
-
-	__sanitizer_start_switch_fiber(&nobody, s->limit,
-				       (size_t)(s->base - s->limit));
-#else
-	(void)s;
-#endif
-}
-
-/* Frames that are left for good leave no poison behind. */
-static inline void tuck__ctx_clean(const void *from, const char *to)
-{
-#if TUCK__ASAN
-	__asan_unpoison_memory_region(from, (size_t)(to - (const char *)from));
-#else
-	(void)from, (void)to;
-#endif
-}
-
 #endif

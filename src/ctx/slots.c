@@ -28,7 +28,6 @@
 #include "ctx/slices.h"
 #include "ctx/slots.h"
 
-#define PAD	((size_t)512)	/* as tuck__stack_new() has it */
 #define SETS	((size_t)4096)	/* bytes of a first-level cache's way */
 
 static int reserve_region(struct tuck__cache *c)
@@ -60,7 +59,7 @@ static int reserve_region(struct tuck__cache *c)
  */
 static size_t stagger(uint32_t i)
 {
-	return PAD + (size_t)i * 320 % (SETS - PAD);
+	return TUCK__STACK_PAD + (size_t)i * 320 % (SETS - TUCK__STACK_PAD);
 }
 
 static void vacate(struct tuck__cache *c, struct tuck__stack *s)

@@ -6,17 +6,16 @@
 #include "base/mem.h"
 #include "ctx/ctx.h"
 
-#define PAD	((size_t)512)	/* above each base: unwinders look there */
-
 struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
 {
 	struct tuck__stack *s;
 	char *p = NULL;
 
-	if (bytes > PTRDIFF_MAX - c->guard_bytes - PAD - tuck__page_bytes())
+	if (bytes >
+	    PTRDIFF_MAX - c->guard_bytes - TUCK__STACK_PAD - tuck__page_bytes())
 		return NULL;
 	s = tuck__alloc(sizeof(*s));
-	bytes = tuck__whole_pages(bytes + PAD);
+	bytes = tuck__whole_pages(bytes + TUCK__STACK_PAD);
 	if (s)
 		p = tuck__map_reserve(c->guard_bytes + bytes);
 	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
@@ -25,11 +24,11 @@ struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
 		return NULL;
 	}
 	s->limit = p + c->guard_bytes;
-	s->base = s->limit + bytes - PAD;
+	s->base = s->limit + bytes - TUCK__STACK_PAD;
 	s->guard = c->guard_bytes;
 	s->owner = c;
 	s->kind = TUCK__STACK_OWN;
-	tuck__note_stack(&s->annotated, s->limit, s->base + PAD);
+	tuck__note_stack(&s->annotated, s->limit, s->base + TUCK__STACK_PAD);
 	return s;
 }
 
@@ -41,7 +40,7 @@ void tuck__stack_free(struct tuck__stack *s)
 		return;
 	tuck__note_no_stack(&s->annotated);
 	start = s->limit - s->guard;
-	tuck__unmap(start, (size_t)(s->base + PAD - start));
+	tuck__unmap(start, (size_t)(s->base + TUCK__STACK_PAD - start));
 	tuck__free(s);
 }
 

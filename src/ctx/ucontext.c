@@ -124,7 +124,7 @@ static int jump_here(const struct tuck_ucontext *ucp)
 	if ((uintptr_t)p->sp + TUCK__ARCH_FRAME < tuck__arch_sp())
 		return -EINVAL;
 	swap_mask(p->of->owner, &ucp->uc_sigmask, NULL);
-	tuck__ctx_clean((void *)tuck__arch_sp(), p->sp + TUCK__ARCH_FRAME);
+	tuck__note_gone((void *)tuck__arch_sp(), p->sp + TUCK__ARCH_FRAME);
 	return tuck__arch_switch_via(&from, p->sp, jump, p, NULL);
 }
 
@@ -152,7 +152,7 @@ static int ready_to_start(struct tuck_ucontext *ucp)
 static int arrive(void *unused)
 {
 	(void)unused;
-	tuck__fiber_arrived();
+	tuck__note_entry();
 	return 0;
 }
 #endif
