@@ -49,7 +49,7 @@ static struct tuck_ctx ctx;
 static void *overflow_on(struct tuck_stack *stack, const char *name)
 {
 	CHECK_EQ(tuck_ctx_init(&ctx, stack, NULL), 0);
-	tuck_ctx_set_name(&ctx, name);
+	CHECK_EQ(tuck_ctx_set_name(&ctx, name), 0);
 	start(&ctx, overflow, tuck_ctx_self());
 	return NULL;
 }

@@ -215,6 +215,49 @@ static void keep_point_and_leave(void)
 	CHECK_EQ(tuck_getcontext(&left), 0);
 }
 
+static int many_small_arrays(int n)
+{
+	volatile char small[8];
+
+	small[n % 8] = (char)n;
+	if (n == 0)
+		return tuck_setcontext(&here);	/* for good */
+	return many_small_arrays(n - 1) + small[n % 8];
+}
+
+static void dive(void)
+{
+	CHECK(many_small_arrays(100) < 0);
+}
+
+static void fill_large_array(void)
+{
+	volatile char large[8192];
+
+	for (size_t i = 0; i < sizeof(large); i++)
+		large[i] = 1;
+	trace = large[0];
+}
+
+/* The same memory for another struct, which AddressSanitizer does not mind. */
+TEST(the_stack_of_one_that_was_forgotten_is_used_again)
+{
+	static struct tuck_ucontext forgotten;
+	volatile bool left_it = false;
+
+	CHECK_EQ(tuck_getcontext(&here), 0);
+	if (!left_it) {
+		left_it = true;
+		make_on(&forgotten, stack, dive, NULL);
+		tuck_setcontext(&forgotten);
+		CHECK(!"reached");
+	}
+	trace = 0;
+	make_on(&there, stack, fill_large_array, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(trace, 1);
+}
+
 TEST(points_that_are_not_there_are_refused)
 {
 	struct tuck_ucontext never = { .uc_link = NULL };

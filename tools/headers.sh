@@ -24,6 +24,22 @@ try() {
 	fi
 }
 
+# all NAME [argument...]
+all() {
+	what=$1
+	shift
+	for std in c99 c11; do
+		# shellcheck disable=SC2086
+		try "$what as $std" $cc -std=$std "$@" -x c
+	done
+	if command -v "$cxx" >/dev/null; then
+		try "$what as c++17" "$cxx" -std=c++17 "$@" -x c++
+	else
+		n=$((n + 1))
+		echo "ok $n - $what as c++17 # SKIP no C++ compiler"
+	fi
+}
+
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 for h in tuck.h $(cd include && echo tuck/*.h); do
@@ -31,19 +47,21 @@ for h in tuck.h $(cd include && echo tuck/*.h); do
 	printf '#include <%s>\n#include <%s>\nint main(void) { return 0; }\n' \
 		"$h" "$h" >"$tmp/x.c"
 	case $h in
-	tuck/ucontext.h) posix=-D_XOPEN_SOURCE=700 ;;	# stack_t
-	*)		 posix= ;;
+	tuck/ucontext.h) all "$h" -D_XOPEN_SOURCE=700 ;;	# stack_t
+	*)		 all "$h" ;;
 	esac
-	for std in c99 c11; do
-		# shellcheck disable=SC2086
-		try "$h as $std" $cc -std=$std $posix -x c
-	done
-	if command -v "$cxx" >/dev/null; then
-		try "$h as c++17" "$cxx" -std=c++17 -x c++
-	else
-		n=$((n + 1))
-		echo "ok $n - $h as c++17 # SKIP no C++ compiler"
-	fi
 done
+
+# A program for glibc's ucontext, which does not know of ours.
+cat >"$tmp/x.c" <<END
+#include <ucontext.h>
+int main(void)
+{
+	struct ucontext_t a;
+	ucontext_t b;
+	return getcontext(&a) < 0 || swapcontext(&a, &b) < 0 || setcontext(&b);
+}
+END
+all "POSIX's names" -D_GNU_SOURCE -DTUCK_UCONTEXT_NAMES -include tuck/ucontext.h
 echo "1..$n"
 exit $failed

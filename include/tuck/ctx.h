@@ -85,7 +85,8 @@ typedef struct tuck_ctx *tuck_ctx_fn(void *arg);
  * Make a context on stack, below base. With stack NULL it gets a slot of the
  * thread's pool, and base must be NULL too. Else base NULL means the stack's
  * end; or, on the native stack, just below what lies there when it starts.
- * A failure leaves ctx untouched.
+ * ctx must not be one that was made already and had no tuck_ctx_fini(), nor
+ * stack one that was given back. A failure leaves ctx untouched.
  * Switches: no. Errors: -EINVAL for a base that is not on the stack, is at
  * the very end of the native one or has no room below it, -EXDEV for another
  * thread's stack, -ENOMEM.
@@ -137,9 +138,9 @@ struct tuck_ctx *tuck_ctx_self(void);
 /*
  * Name a context for the message of a stack overflow. name stays the
  * caller's, for as long as the context lives.
- * Switches: no. Errors: none.
+ * Switches: no. Errors: -EINVAL for no context, -EXDEV.
  */
-void tuck_ctx_set_name(struct tuck_ctx *ctx, const char *name);
+int tuck_ctx_set_name(struct tuck_ctx *ctx, const char *name);
 
 /* -- looking into contexts of the calling thread -- */
 
@@ -168,7 +169,8 @@ int tuck_ctx_info(const struct tuck_ctx *ctx, struct tuck_ctx_info *ret_info);
 
 /*
  * Where the byte that a suspended context has at address p of its stack lies
- * now; p itself if it is not in its slice. Good until the next switch.
+ * now; p itself if it is not in its slice, or ctx is NULL. Good until the next
+ * switch.
  * Switches: no. Errors: none.
  */
 void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p);

@@ -6,13 +6,19 @@
  * called tuck_makecontext(), from uc_base downwards, and its bytes are put
  * aside when others need the place. (Not on a slot of the pool of ctx.h.)
  *
- * With TUCK_UCONTEXT_NAMES defined before this header, a program written for
- * <ucontext.h> compiles against it as it is.
+ * A program written for <ucontext.h> compiles as it is with
+ *	cc -DTUCK_UCONTEXT_NAMES -include tuck/ucontext.h ...
+ * or with that name defined before it includes this header: POSIX's names are
+ * macros for the calls here then, and fail as POSIX says, with -1 and errno.
+ * So is ucontext_t: code that looks into the one that a signal handler gets
+ * goes into a file without them.
  *
  * A struct must stay where it is from tuck_makecontext() on until its
  * function has returned, or tuck_dropcontext() was called; it may be filled
- * and made again then, and also while its context waits, which is dropped.
- * Contexts belong to their thread. See ctx.h about tasklets in the same one.
+ * and made again then, and also while its context waits, which is dropped. On
+ * the stack that its context is sliced on, it must not lie below uc_base: the
+ * context's own bytes go there. Contexts belong to their thread. See ctx.h
+ * about tasklets in the same one.
  */
 #ifndef TUCK_UCONTEXT_H
 #define TUCK_UCONTEXT_H
@@ -20,6 +26,11 @@
 #include <signal.h>
 #include <stddef.h>
 #include <tuck/ctx.h>
+
+#ifdef TUCK_UCONTEXT_NAMES
+#include <errno.h>
+#include <ucontext.h>	/* now: what it declares has these names */
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -49,8 +60,10 @@ int tuck_getcontext(struct tuck_ucontext *ucp)
  * Go on at the point kept in *ucp, or start what tuck_makecontext() made. To
  * be jumped to, at a point where it does not wait, is a context's longjmp():
  * its context slots are initial then and it catches no C++ exception.
- * Switches: always. Errors: -EINVAL for one that is not there any more,
- * -EXDEV, -ENOMEM; it does not return otherwise.
+ * Switches: always. Errors: -EINVAL for a point that is not there any more,
+ * or for what tuck_makecontext() was given and cannot work, -EBUSY for the
+ * start of the context that runs, -EXDEV, -ENOMEM; it does not return
+ * otherwise.
  */
 int tuck_setcontext(const struct tuck_ucontext *ucp);
 
@@ -87,11 +100,21 @@ int tuck_dropcontext(struct tuck_ucontext *ucp);
 int tuck_ucontext_sigmask(int on);
 
 #ifdef TUCK_UCONTEXT_NAMES
-#define ucontext_t	struct tuck_ucontext
-#define getcontext	tuck_getcontext
-#define setcontext	tuck_setcontext
-#define makecontext	tuck_makecontext
-#define swapcontext	tuck_swapcontext
+/* As the calls of POSIX return. */
+static inline int tuck_ucontext_result(int result)
+{
+	if (result >= 0)
+		return result;
+	errno = -result;
+	return -1;
+}
+
+typedef struct tuck_ucontext tuck_ucontext;
+#define ucontext_t tuck_ucontext
+#define getcontext(ucp) tuck_ucontext_result(tuck_getcontext(ucp))
+#define setcontext(ucp) tuck_ucontext_result(tuck_setcontext(ucp))
+#define makecontext tuck_makecontext
+#define swapcontext(oucp, ucp) tuck_ucontext_result(tuck_swapcontext(oucp, ucp))
 #endif
 
 #ifdef __cplusplus

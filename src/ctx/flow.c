@@ -301,9 +301,13 @@ int tuck_ctx_fini(struct tuck_ctx *ctx)
 	return 0;
 }
 
-void tuck_ctx_set_name(struct tuck_ctx *ctx, const char *name)
+int tuck_ctx_set_name(struct tuck_ctx *ctx, const char *name)
 {
-	tuck__flow(ctx)->name = name;
+	int r = tuck__flow_check(ctx);
+
+	if (r == 0)
+		tuck__flow(ctx)->name = name;
+	return r;
 }
 
 /* -- running -- */

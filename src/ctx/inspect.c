@@ -54,7 +54,8 @@ void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p)
 {
 	const struct tuck__flow *f = tuck__flow(ctx);
 
-	return f->alive ? tuck__ctx_addr(&f->ctx, p) : (void *)(uintptr_t)p;
+	return f && f->alive ? tuck__ctx_addr(&f->ctx, p) :
+			       (void *)(uintptr_t)p;
 }
 
 int tuck_ctx_ranges(const struct tuck_ctx *ctx,

@@ -36,6 +36,13 @@ static void make_room(struct tuck__cache *c, struct tuck__ctx *ctx)
 	}
 }
 
+/* Memory where contexts may have been that nobody has told us the end of. */
+static bool borrowed(const struct tuck__stack *s)
+{
+	return s->kind == TUCK__STACK_BORROWED ||
+	       s->kind == TUCK__STACK_SEGMENTED;
+}
+
 /* Lay the first frame of ctx. */
 static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
 {
@@ -45,6 +52,8 @@ static void begin(struct tuck__cache *c, struct tuck__ctx *ctx)
 	c->started++;
 	ctx->slice = NULL;
 	ctx->pages = tuck__pages_of(ctx->stack);
+	if (TUCK__ASAN && !ctx->stack->top && borrowed(ctx->stack))
+		tuck__note_gone(ctx->stack->limit, ctx->base);
 	tuck__note_fresh(ctx->base - TUCK__ARCH_FIRST, TUCK__ARCH_FIRST);
 	ctx->sp = tuck__arch_prepare(ctx->base, TUCK__FIRST_CALL, fn, arg,
 				     c->host->ended);

@@ -3,21 +3,20 @@
  * A round-robin scheduler on <ucontext.h>: players pass a ball by way of the
  * main context; each one that ends is followed by its uc_link, and one is
  * made again in the same struct. Signal masks travel, in Tuck if asked to.
- * Compiles as it is for glibc, and for Tuck with UCONTEXT_H set.
+ * It does not know of Tuck but for that.
  */
-#ifdef UCONTEXT_H
-#define TUCK_UCONTEXT_NAMES
-#include UCONTEXT_H
-#define TRAVELS() tuck_ucontext_sigmask(1)
-#else
-#include <ucontext.h>
-#define TRAVELS() ((void)0)
-#endif
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
+
+#ifdef TUCK_UCONTEXT_NAMES
+#define TRAVELS() tuck_ucontext_sigmask(1)
+#else
+#define TRAVELS() ((void)0)
+#endif
 
 #define PLAYERS 5
 #define STACK 65536

@@ -2,17 +2,12 @@
 /*
  * Two binary trees are walked by generators and merged in order, as programs
  * for <ucontext.h> do it; then one point is gone on with again and again.
- * Compiles as it is for glibc, and for Tuck with UCONTEXT_H set.
+ * It does not know of Tuck.
  */
-#ifdef UCONTEXT_H
-#define TUCK_UCONTEXT_NAMES
-#include UCONTEXT_H
-#else
-#include <ucontext.h>
-#endif
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <ucontext.h>
 
 #define NODES 50
 #define STACK 65536
