@@ -7,9 +7,12 @@
 #include "bench.h"
 #include "ctx/ctx.h"
 
-static void start(void (*fn)(void *), void *arg)
+static tuck_id start(void (*fn)(void *), void *arg)
 {
-	BENCH_CHECK(tuck_go(fn, arg) > 0);
+	tuck_id id = tuck_go(fn, arg);
+
+	BENCH_CHECK(id > 0);
+	return id;
 }
 
 /* A switch without a scheduler: what a language's coroutines would call. */
@@ -363,22 +366,35 @@ static double work_copied(long n)
 	return ns;
 }
 
-static void park_for_good(void *arg)
+static long finished;
+
+static void park_and_finish(void *arg)
 {
 	(void)arg;
-	tuck_block(TUCK_FOREVER);
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER));
+	finished++;
 }
 
+/* All of them are woken and end, too. */
 static double work_resident(long n)
 {
-	double before;
+	tuck_id *ids = malloc((size_t)n * sizeof(*ids));
+	double before, bytes;
 
+	BENCH_CHECK(ids);
+	memset(ids, 1, (size_t)n * sizeof(*ids));	/* resident now */
 	tuck_yield();		/* makes the proc */
 	before = bench_resident();
 	for (long i = 0; i < n; i++)
-		start(park_for_good, NULL);
+		ids[i] = start(park_and_finish, NULL);
 	tuck_yield();
-	return (bench_resident() - before) / (double)n;
+	bytes = bench_resident() - before;
+	for (long i = 0; i < n; i++)
+		BENCH_CHECK(!tuck_unblock(ids[i]));
+	while (finished < n)
+		tuck_yield();
+	free(ids);
+	return bytes / (double)n;
 }
 
 static struct {
