@@ -12,7 +12,7 @@
 #include <tuck.h>
 #include <unwind.h>
 
-#include "arch.h"
+#include "arch/arch.h"
 #include "trace.h"
 
 #define DEPTH	40

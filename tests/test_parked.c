@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <tuck.h>
 
-#include "arch.h"
+#include "arch/arch.h"
 #include "base/sanitize.h"
 #include "check.h"
 

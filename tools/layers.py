@@ -33,7 +33,7 @@ def include_errors(path, text):
     for name in LOCAL_INCLUDE.findall(text):
         used = name.split("/")[0]
         if "/" not in name:
-            used = "arch" if name in ("arch.h", "frame.inc") else "?"
+            used = "arch" if name in ("port.h", "frame.inc") else "?"
         if used not in LAYERS:
             errors.append(f'src/{path}: "{name}" does not name its layer')
         elif above(layer, used):
@@ -65,7 +65,7 @@ def self_test():
         assert len(errors) == 1 and word in errors[0], errors
 
     assert not include_errors("ctx/a.c", '#include "base/b.h"\n'
-                              '#include "arch.h"\n#include <stdio.h>\n')
+                              '#include "arch/a.h"\n#include <stdio.h>\n')
     one(include_errors("ctx/a.c", '#include "task/t.h"\n'), "higher")
     one(include_errors("arch/x86_64/s.S", '# include "ctx/c.h"\n'), "higher")
     one(include_errors("ctx/a.c", '#include "near.h"\n'), "name its layer")

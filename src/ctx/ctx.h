@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <tuck/base.h>
 
-#include "arch.h"
+#include "arch/arch.h"
 #include "base/check.h"
 #include "base/list.h"
 #include "ctx/annotate.h"

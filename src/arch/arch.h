@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The contract of an architecture, here 32-bit ARM (AAPCS, hard-float). */
+/*
+ * The contract of an architecture. Every port is a folder with the same
+ * files, port.h among them, which has the inline ones of these; nothing else
+ * in the library knows registers. docs/porting.md says how one is made.
+ */
 #ifndef TUCK__ARCH_H
 #define TUCK__ARCH_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Alignment of a stack pointer at a call. */
-#define TUCK__ARCH_ALIGN 8
-
 /*
- * Bytes that a suspended context's registers take, from its stack pointer
- * up. They hold no address of their own place, so they may be kept elsewhere
- * and put back.
+ * The port has numbers, too:
+ * - TUCK__ARCH_ALIGN: the alignment of a stack pointer at a call.
+ * - TUCK__ARCH_FRAME: bytes that a suspended context's registers take, from
+ *   its stack pointer up. They hold no address of their own place, so they
+ *   may be kept elsewhere and put back.
+ * - TUCK__ARCH_FIRST: bytes that tuck__arch_prepare() lays below a base.
  */
-#define TUCK__ARCH_FRAME 104
-
-/*
- * Bytes that tuck__arch_prepare() lays below a base: that frame, and zeros
- * where unwinders look for the return address of the outermost function.
- */
-#define TUCK__ARCH_FIRST 112
 
 /* Where a switch goes on, and what it returns there. */
 struct tuck__landing {
@@ -50,28 +47,17 @@ int tuck__arch_switch_via(void **ret_sp, void *low, tuck__arch_fn *via, void *a,
  */
 void tuck__arch_entry(void);
 
+/* The same for a call that tuck__arch_prepare_call() lays. */
+void tuck__arch_interject(void);
+
 /*
  * Lay a first frame below base, which is aligned, and return the stack
  * pointer for it: it calls enter() if that is not null, then fn(arg), then
- * after(), which must not return.
+ * after(), which must not return. Its control words are those at exec.
  */
 static inline void *tuck__arch_prepare(void *base, void (*enter)(void),
 				       void (*fn)(void *), void *arg,
-				       void (*after)(void))
-{
-	uintptr_t *frame = (uintptr_t *)base - TUCK__ARCH_FIRST / 4;
-
-	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);	/* FPSCR, as at exec */
-	frame[16] = (uintptr_t)enter;	/* r4 */
-	frame[17] = (uintptr_t)after;	/* r5 */
-	frame[18] = (uintptr_t)arg;	/* r6 */
-	frame[19] = (uintptr_t)fn;	/* r7 */
-	frame[25] = (uintptr_t)tuck__arch_entry + 4;
-	return frame;
-}
-
-/* The same for a call that tuck__arch_prepare_call() lays. */
-void tuck__arch_interject(void);
+				       void (*after)(void));
 
 /*
  * Write the TUCK__ARCH_FIRST bytes that, put below the suspended frame at sp,
@@ -81,30 +67,19 @@ void tuck__arch_interject(void);
  */
 static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 					   void *sp, int (*fn)(void *),
-					   void *arg)
-{
-	uintptr_t *frame = ret_bytes;
-
-	__builtin_memset(frame, 0, TUCK__ARCH_FIRST);
-	frame[16] = (uintptr_t)fn;		/* r4 */
-	frame[17] = (uintptr_t)arg;		/* r5 */
-	frame[18] = (uintptr_t)sp;		/* r6 */
-	frame[24] = ((const uintptr_t *)old)[24];	/* its FPSCR */
-	frame[25] = (uintptr_t)tuck__arch_interject + 4;
-}
+					   void *arg);
 
 /* Whether the CPU keeps return addresses where a slice cannot take them. */
-static inline bool tuck__arch_has_shadow_stack(void)
-{
-	return false;
-}
+static inline bool tuck__arch_has_shadow_stack(void);
 
-static inline uintptr_t tuck__arch_sp(void)
-{
-	uintptr_t sp;
+/* The stack pointer, or what the caller's frame has near it. */
+static inline uintptr_t tuck__arch_sp(void);
 
-	__asm__ volatile("mov %0, sp" : "=r"(sp));
-	return sp;
-}
+#include "port.h"
+
+_Static_assert(TUCK__ARCH_FIRST >= TUCK__ARCH_FRAME &&
+		       TUCK__ARCH_FIRST % TUCK__ARCH_ALIGN == 0 &&
+		       TUCK__ARCH_FRAME % TUCK__ARCH_ALIGN == 0,
+	       "stack pointers stay aligned");
 
 #endif
