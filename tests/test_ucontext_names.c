@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* POSIX's names for the calls of ucontext.h, with glibc's header after it. */
+#include <errno.h>
 #define TUCK_UCONTEXT_NAMES
 #include <tuck/ucontext.h>
 #include <ucontext.h>
@@ -36,6 +37,19 @@ TEST(the_names_are_those_of_tuck)
 	CHECK_EQ(swapcontext(&here, &there), 0);
 	CHECK_EQ(steps, 2);
 	CHECK_EQ(errno, 0);
+}
+
+TEST(names_are_functions)
+{
+	int (*swap)(ucontext_t *, const ucontext_t *) = swapcontext;
+	struct {
+		int (*setcontext)(const ucontext_t *);
+	} ops = { .setcontext = setcontext };
+
+	make(sizeof(stack));
+	CHECK_EQ(swap(&here, &there), 0);
+	CHECK_EQ(steps, 1);
+	CHECK_EQ(ops.setcontext(&never), -1);
 }
 
 TEST(failures_are_told_as_posix_wants)

@@ -40,8 +40,9 @@ install() {
 	prefix=$tmp/root$(sed -n 's/^prefix=//p' "$pc")
 	lib=$(dirname "$(dirname "$pc")")
 	export PKG_CONFIG_PATH="${pc%/tuck.pc}"
+	package=tuck
 	flags() {
-		pkg-config --define-variable=prefix="$prefix" "$@" tuck
+		pkg-config --define-variable=prefix="$prefix" "$@" $package
 	}
 	# shellcheck disable=SC2046
 	${CC:-cc} -Wall -Werror "$tmp/main.c" -o "$tmp/shared" \
@@ -53,6 +54,15 @@ install() {
 		$(flags --static --cflags --libs)
 	[ "$version" = "$("$tmp/static")" ]
 	[ "$version" = "$(pkg-config --modversion tuck)" ]
+	# A program for POSIX's ucontext, which prints what it does with glibc's.
+	program=$root/tests/ucontext/walk.c
+	${CC:-cc} "$program" -o "$tmp/theirs"
+	package=tuck-ucontext
+	# shellcheck disable=SC2046
+	${CC:-cc} "$program" -o "$tmp/ours" $(flags --cflags --libs)
+	nm "$tmp/ours" | grep -F tuck_posix_swapcontext
+	"$tmp/theirs" >"$tmp/want"
+	LD_LIBRARY_PATH=$lib "$tmp/ours" | cmp - "$tmp/want"
 	# Nothing is exported but what the headers promise.
 	nm -D --defined-only "$lib/libtuck.so" | awk '$2 ~ /[TDBRVW]/ &&
 		$3 !~ /^tuck_[a-z]/ { print "exported:", $3; bad = 1 }

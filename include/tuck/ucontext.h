@@ -7,18 +7,22 @@
  * aside when others need the place. (Not on a slot of the pool of ctx.h.)
  *
  * A program written for <ucontext.h> compiles as it is with
- *	cc -DTUCK_UCONTEXT_NAMES -include tuck/ucontext.h ...
- * or with that name defined before it includes this header: POSIX's names are
- * macros for the calls here then, and fail as POSIX says, with -1 and errno.
- * So is ucontext_t: code that looks into the one that a signal handler gets
- * goes into a file without them.
+ *	cc $(pkg-config --cflags tuck-ucontext) ... $(pkg-config --libs tuck)
+ * or with TUCK_UCONTEXT_NAMES defined before it includes this header in the
+ * place of that one: POSIX's names stand for the calls at the end of this
+ * header then, which fail as POSIX says, with -1 and errno. Not so kept:
+ * - ucontext_t is the struct below, so code that looks into the one that a
+ *   signal handler gets, or at uc_mcontext, goes into a file without this;
+ * - the signal mask does not travel unless tuck_ucontext_sigmask() says so,
+ *   and nothing may be switched inside a signal handler;
+ * - a struct is where it was made: a copy of it cannot be gone on with;
+ * - a context belongs to its thread.
  *
  * A struct must stay where it is from tuck_makecontext() on until its
  * function has returned, or tuck_dropcontext() was called; it may be filled
  * and made again then, and also while its context waits, which is dropped. On
  * the stack that its context is sliced on, it must not lie below uc_base: the
- * context's own bytes go there. Contexts belong to their thread. See ctx.h
- * about tasklets in the same one.
+ * context's own bytes go there. See ctx.h about tasklets in the same thread.
  */
 #ifndef TUCK_UCONTEXT_H
 #define TUCK_UCONTEXT_H
@@ -28,7 +32,6 @@
 #include <tuck/ctx.h>
 
 #ifdef TUCK_UCONTEXT_NAMES
-#include <errno.h>
 #include <ucontext.h>	/* now: what it declares has these names */
 #endif
 
@@ -99,22 +102,20 @@ int tuck_dropcontext(struct tuck_ucontext *ucp);
  */
 int tuck_ucontext_sigmask(int on);
 
-#ifdef TUCK_UCONTEXT_NAMES
-/* As the calls of POSIX return. */
-static inline int tuck_ucontext_result(int result)
-{
-	if (result >= 0)
-		return result;
-	errno = -result;
-	return -1;
-}
+/* The same calls as POSIX has them: 0 or, with errno set, -1. */
+int tuck_posix_getcontext(struct tuck_ucontext *ucp)
+	__attribute__((__returns_twice__));
+int tuck_posix_setcontext(const struct tuck_ucontext *ucp);
+int tuck_posix_swapcontext(struct tuck_ucontext *oucp,
+			   const struct tuck_ucontext *ucp);
 
+#ifdef TUCK_UCONTEXT_NAMES
 typedef struct tuck_ucontext tuck_ucontext;
 #define ucontext_t tuck_ucontext
-#define getcontext(ucp) tuck_ucontext_result(tuck_getcontext(ucp))
-#define setcontext(ucp) tuck_ucontext_result(tuck_setcontext(ucp))
+#define getcontext tuck_posix_getcontext
+#define setcontext tuck_posix_setcontext
 #define makecontext tuck_makecontext
-#define swapcontext(oucp, ucp) tuck_ucontext_result(tuck_swapcontext(oucp, ucp))
+#define swapcontext tuck_posix_swapcontext
 #endif
 
 #ifdef __cplusplus

@@ -10,5 +10,7 @@
 
 CAPTURE tuck_getcontext, tuck__getcontext_at
 CAPTURE tuck_swapcontext, tuck__swapcontext_at
+CAPTURE tuck_posix_getcontext, tuck__posix_getcontext_at
+CAPTURE tuck_posix_swapcontext, tuck__posix_swapcontext_at
 
 	.section .note.GNU-stack,"",%progbits

@@ -44,10 +44,14 @@ _Static_assert(sizeof(struct point) <=
 		       sizeof(((struct tuck_ucontext *)0)->opaque),
 	       "ucontext.h leaves room for it");
 
-/* Called by tuck_getcontext() and tuck_swapcontext(): see ucontext.S. */
+/* Called by the public ones without _at: see ucontext.S. */
 int tuck__getcontext_at(struct tuck_ucontext *ucp, void *unused, void *sp);
 int tuck__swapcontext_at(struct tuck_ucontext *oucp,
 			 const struct tuck_ucontext *ucp, void *sp);
+int tuck__posix_getcontext_at(struct tuck_ucontext *ucp, void *unused,
+			      void *sp);
+int tuck__posix_swapcontext_at(struct tuck_ucontext *oucp,
+			       const struct tuck_ucontext *ucp, void *sp);
 
 static struct point *point_of(const struct tuck_ucontext *ucp)
 {
@@ -264,6 +268,32 @@ int tuck__swapcontext_at(struct tuck_ucontext *oucp,
 	if (!th)
 		return -ENOMEM;
 	return go(th, ucp, &point_of(oucp)->gets);
+}
+
+/* -- as POSIX wants to be told -- */
+
+static int posix(int result)
+{
+	if (result >= 0)
+		return result;
+	errno = -result;
+	return -1;
+}
+
+int tuck__posix_getcontext_at(struct tuck_ucontext *ucp, void *unused, void *sp)
+{
+	return posix(tuck__getcontext_at(ucp, unused, sp));
+}
+
+int tuck_posix_setcontext(const struct tuck_ucontext *ucp)
+{
+	return posix(tuck_setcontext(ucp));
+}
+
+int tuck__posix_swapcontext_at(struct tuck_ucontext *oucp,
+			       const struct tuck_ucontext *ucp, void *sp)
+{
+	return posix(tuck__swapcontext_at(oucp, ucp, sp));
 }
 
 /* -- contexts of their own -- */
