@@ -26,8 +26,10 @@ install:
 	@tools/setup demo
 	@test -e build/release/build.ninja || meson setup build/release \
 		--buildtype=release -Dtests=false -Dexamples=false
-	@meson configure build/release --prefix=$(abspath $(PREFIX))
+	@meson configure build/release --prefix=$(abspath $(PREFIX)) \
+		--libdir=lib
 	@meson install -C build/release
+	@test -n "$(DESTDIR)" || ldconfig 2>/dev/null || :
 
 clean:
 	@rm -rf build

@@ -246,6 +246,19 @@ TEST(errors_of_adding)
 	CHECK_EQ(tuck_context_slot_add(1, text_place), -ENOSPC);
 }
 
+static void *where_with_tuck(void)
+{
+	static char byte;
+
+	tuck_ctx_self();	/* so it is too late, but nothing hangs */
+	return &byte;
+}
+
+TEST(to_ask_where_may_call_tuck)
+{
+	CHECK_EQ(tuck_context_slot_add(1, where_with_tuck), -EBUSY);
+}
+
 TEST(there_are_eight_at_most)
 {
 	for (int i = 0; i < 8; i++)

@@ -542,6 +542,24 @@ TEST(a_stack_is_held_by_its_contexts)
 	free_stacks();
 }
 
+TEST(who_names_a_freed_stack_is_told)
+{
+	static char memory[65536];
+	struct tuck_ctx fresh;
+
+	for (int i = 0; i < 40; i++) {	/* their structs are used again */
+		struct tuck_stack *s = i % 2 ? tuck_stack_new(65536) :
+					       tuck_stack_from(memory, 65536);
+
+		CHECK_EQ(tuck_ctx_init(&fresh, s, NULL), 0);
+		start(&fresh, nothing, here());
+		fini(&fresh);
+		CHECK_EQ(tuck_stack_free(s), 0);
+		CHECK_EQ(tuck_stack_free(s), -EXDEV);
+		CHECK_EQ(tuck_ctx_init(&fresh, s, NULL), -EXDEV);
+	}
+}
+
 TEST(sizes_of_stacks)
 {
 	static char memory[5000];

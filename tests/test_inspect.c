@@ -826,6 +826,36 @@ static __attribute__((noinline)) struct tuck_ctx *trace_outer(void *arg)
 	return s->back;
 }
 
+static void *kept_value;
+
+static struct tuck_ctx *keep_value(void *to)
+{
+	void *value = &kept_value;
+
+	CHECK_EQ(tuck_ctx_switch(to, NULL, &value), 0);
+	kept_value = value;
+	return to;
+}
+
+/* A backtrace is no switch: it brings no value, not even NULL. */
+TEST(a_backtrace_leaves_the_value_alone)
+{
+	struct tuck_ctx ctx;
+
+	for (enum kind kind = 0; kind < KINDS; kind++) {
+		void *pcs[PCS];
+
+		init(&ctx, kind);
+		start(&ctx, keep_value, tuck_ctx_self());
+		CHECK(tuck_ctx_backtrace(&ctx, pcs, PCS) > 0);
+		CHECK_EQ(tuck_ctx_set_sp(&ctx, info_of(&ctx).sp), 0);
+		pass(&ctx, NULL);	/* which it does not get now */
+		CHECK(kept_value == &kept_value);
+		fini(&ctx);
+	}
+	free_stacks();
+}
+
 TEST(backtrace_of_the_running_context)
 {
 	subject.back = tuck_ctx_self();

@@ -363,6 +363,54 @@ TEST(points_of_an_earlier_life_are_refused)
 	CHECK_EQ(tuck_dropcontext(&there), 0);
 }
 
+static void keep_early_and_come_back(void)
+{
+	static bool again;
+
+	if (!again) {
+		again = true;
+		CHECK_EQ(tuck_getcontext(&early), 0);
+		return;
+	}
+	CHECK_EQ(tuck_setcontext(&early), -EINVAL);
+	trace = 1;
+}
+
+/* Also in the context that runs, in its next life. */
+TEST(a_context_cannot_jump_to_its_earlier_life)
+{
+	trace = 0;
+	for (int i = 0; i < 2; i++) {
+		make_on(&there, stack, keep_early_and_come_back, &here);
+		CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	}
+	CHECK_EQ(trace, 1);
+}
+
+static struct tuck_ucontext guest;
+
+static void host_a_guest(void)
+{
+	make_sliced(&guest, step, &there);
+	CHECK_EQ(tuck_swapcontext(&there, &here), 0);
+	CHECK_EQ(tuck_dropcontext(&guest), 0);
+}
+
+TEST(a_stack_with_guests_is_not_given_back)
+{
+	make_on(&there, stack, host_a_guest, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	CHECK_EQ(tuck_dropcontext(&there), -EBUSY);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);	/* the guest goes */
+	CHECK_EQ(tuck_dropcontext(&there), 0);
+	make_on(&there, stack, host_a_guest, &here);
+	CHECK_EQ(tuck_swapcontext(&here, &there), 0);
+	tuck_makecontext(&there, step, 0);
+	CHECK_EQ(tuck_setcontext(&there), -EBUSY);
+	CHECK_EQ(tuck_dropcontext(&guest), 0);
+	CHECK_EQ(tuck_dropcontext(&there), 0);
+}
+
 static void *other_thread(void *arg)
 {
 	(void)arg;
@@ -446,6 +494,24 @@ static void swap_masks(int travels)
 	CHECK_EQ(blocks(SIGUSR2), !travels);
 	block(0);
 	CHECK_EQ(tuck_ucontext_sigmask(0), travels);
+}
+
+TEST(a_point_kept_without_a_mask_leaves_it_alone)
+{
+	volatile bool again = false;
+	sigset_t before, after;
+
+	memset(&here, 0xff, sizeof(here));
+	CHECK_EQ(tuck_getcontext(&here), 0);
+	if (!again) {
+		again = true;
+		CHECK_EQ(tuck_ucontext_sigmask(1), 0);
+		tuck_setcontext(&here);
+	}
+	sigprocmask(SIG_SETMASK, NULL, &after);
+	sigemptyset(&before);
+	for (int sig = 1; sig < 32; sig++)
+		CHECK_EQ(sigismember(&after, sig), sigismember(&before, sig));
 }
 
 TEST(signal_masks_travel_if_asked_to)

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 #include <tuck.h>
+#include <tuck/ctx.h>
 
 #include "trace.h"
 
@@ -636,6 +637,7 @@ TEST(deadlock_tells_who_waits_on_what)
 	CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);
 	captured(f, text, sizeof(text));
 	fprintf(stderr, "%s", text);
+	CHECK(strstr(text, "tuck: deadlock: nobody can end these waits\n"));
 	CHECK(strstr(text, "\"main\" waits for an unblock"));
 	CHECK(strstr(text, "\"blocker\" waits for an unblock"));
 	CHECK(strstr(text, "\"paused\" waits for its start"));
@@ -869,4 +871,47 @@ static void *raise_in_thread(void *arg)
 TEST(a_switch_in_a_signal_handler_of_a_thread_dies)
 {
 	CHECK_DIES(-SIGABRT, HANDLER, { on_thread(raise_in_thread, NULL); });
+}
+
+/* -- contexts beside tasklets -- */
+
+static void use_contexts(void *ret_ran)
+{
+	struct tuck_ctx ctx;
+
+	CHECK_EQ(tuck_ctx_init(&ctx, NULL, NULL), -EPERM);
+	CHECK_EQ(tuck_ctx_init(&ctx, tuck_stack_native(), NULL), -EPERM);
+	*(int *)ret_ran = 1;
+}
+
+TEST(contexts_are_for_main_tasklets)
+{
+	int ran = 0;
+
+	go(use_contexts, &ran);
+	tuck_yield();
+	CHECK_EQ(ran, 1);
+}
+
+static struct tuck_ctx *wait_in_context(void *to)
+{
+	CHECK_EQ(tuck_block(tuck_after(TUCK_MS(1))), -ETIMEDOUT);
+	return to;
+}
+
+static void run_on(struct tuck_stack *stack)
+{
+	struct tuck_ctx ctx;
+
+	CHECK_EQ(tuck_ctx_init(&ctx, stack, NULL), 0);
+	CHECK_EQ(tuck_ctx_start(&ctx, wait_in_context, tuck_ctx_self(), NULL),
+		 0);
+	CHECK_EQ(tuck_ctx_fini(&ctx), 0);
+}
+
+TEST(a_context_waits_only_on_the_stack_of_its_tasklet)
+{
+	run_on(tuck_stack_native());
+	CHECK_DIES(-SIGABRT, "in a context of tuck/ctx.h on another stack",
+		   { run_on(NULL); });
 }

@@ -6,6 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __has_feature
+#if __has_feature(safe_stack)
+#error "-fsanitize=safe-stack keeps locals where Tuck cannot put them aside"
+#endif
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

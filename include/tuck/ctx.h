@@ -24,6 +24,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <tuck/base.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -47,8 +48,9 @@ struct tuck_stack *tuck_stack_native(void);
 struct tuck_stack *tuck_stack_new(size_t bytes);
 
 /*
- * A stack in the caller's memory, which stays until tuck_stack_free(); at
- * least 1,024 bytes. There is no guard: whoever overflows it is not caught.
+ * A stack in the caller's memory, which stays until tuck_stack_free(), and is
+ * no part of a stack that others may lie on (rule S1); at least 1,024 bytes.
+ * There is no guard: whoever overflows it is not caught.
  * NULL for too little memory or without memory for the descriptor.
  * Switches: no. Errors: none.
  */
@@ -89,7 +91,8 @@ typedef struct tuck_ctx *tuck_ctx_fn(void *arg);
  * stack one that was given back. A failure leaves ctx untouched.
  * Switches: no. Errors: -EINVAL for a base that is not on the stack, is at
  * the very end of the native one or has no room below it, -EXDEV for another
- * thread's stack, -ENOMEM.
+ * thread's stack or one given back, -EPERM in a tasklet that is not its
+ * thread's main one, -ENOMEM.
  */
 int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base);
 
@@ -106,10 +109,11 @@ int tuck_ctx_start(struct tuck_ctx *ctx, tuck_ctx_fn *fn, void *arg,
  * Suspend the running context and go on with to, whose own call of this
  * returns value in *ret_value (unless that is NULL). To switch to the running
  * one returns at once. After a failure the caller runs on and nothing has
- * changed.
+ * changed, except that *ret_value of to may have been written.
  * Switches: always. Errors: -ESRCH if to has not started or has ended,
- * -EXDEV if it is another thread's, -EINVAL for NULL, -ENOMEM when the
- * caller's bytes could not be put aside.
+ * -EXDEV if it is another thread's or had no tuck_ctx_init() since its
+ * tuck_ctx_fini(), -EINVAL for NULL, -ENOMEM when the caller's bytes could not
+ * be put aside.
  */
 int tuck_ctx_switch(struct tuck_ctx *to, void *value, void **ret_value);
 
@@ -177,7 +181,8 @@ void *tuck_ctx_addr(const struct tuck_ctx *ctx, const void *p);
 
 /*
  * Call fn for each piece of memory [from, to) that holds live bytes of a
- * context: the roots of a garbage collector. Registers are among them. fn
+ * context, also of the one that runs: the roots of a garbage collector.
+ * Registers are among them. fn
  * must not switch. Returns the number of pieces.
  * Switches: no. Errors: -EXDEV, -ENOTSUP, -EINVAL for NULL; 0 for one
  * without bytes.
@@ -221,7 +226,9 @@ int tuck_ctx_set_base(struct tuck_ctx *ctx, void *base);
  * Make a suspended context call fn(arg) first when it runs again, as if from
  * where it waits: an exception that fn throws, or a forced unwinding, goes on
  * into the frames of the context. When fn returns, so does the switch. One
- * call can wait so.
+ * call can wait so. errno is the context's during the call; context slots, and
+ * which exceptions are being caught, are as when a context begins, and what fn
+ * writes to slots does not stay.
  * Switches: no. Errors: -EBUSY if it is not suspended or has a call waiting,
  * -EINVAL if its stack has no room, -EXDEV, -ENOTSUP; a failure changes
  * nothing.
@@ -243,7 +250,8 @@ size_t tuck_ctx_frame_bytes(void);
  * Each context that waits keeps a copy on its stack, and switches take the
  * longer way. For ever, and before any context or tasklet of the process.
  * Switches: no. Errors: -EBUSY if there were contexts already, -ENOSPC when
- * there are more than 8 or over 256 bytes in all, -EINVAL.
+ * there are more than 8 or over 256 bytes in all, -EINVAL. where() must not
+ * switch.
  */
 int tuck_context_slot_add(size_t bytes, void *(*where)(void));
 

@@ -20,7 +20,9 @@
  *
  * A struct must stay where it is from tuck_makecontext() on until its
  * function has returned, or tuck_dropcontext() was called; it may be filled
- * and made again then, and also while its context waits, which is dropped. On
+ * and made again then, and also while its context waits, which is dropped;
+ * but not while others are sliced on its stack. Points of a context that were
+ * kept in other structs end with it: with its struct, or its thread. On
  * the stack that its context is sliced on, it must not lie below uc_base: the
  * context's own bytes go there. See ctx.h about tasklets in the same thread.
  */
@@ -61,8 +63,9 @@ int tuck_getcontext(struct tuck_ucontext *ucp)
 
 /*
  * Go on at the point kept in *ucp, or start what tuck_makecontext() made. To
- * be jumped to, at a point where it does not wait, is a context's longjmp():
- * its context slots are initial then and it catches no C++ exception.
+ * be jumped to, at a point where it does not wait, is a context's longjmp().
+ * One that was suspended has its context slots as at its start then, and
+ * catches no C++ exception.
  * Switches: always. Errors: -EINVAL for a point that is not there any more,
  * or for what tuck_makecontext() was given and cannot work, -EBUSY for the
  * start of the context that runs, -EXDEV, -ENOMEM; it does not return
@@ -91,7 +94,8 @@ int tuck_swapcontext(struct tuck_ucontext *oucp,
 /*
  * Give back what a context holds whose function will not return: its slice,
  * its place on a stack.
- * Switches: no. Errors: -EBUSY if it runs, -EXDEV.
+ * Switches: no. Errors: -EBUSY if it runs or others are sliced on its stack,
+ * -EXDEV.
  */
 int tuck_dropcontext(struct tuck_ucontext *ucp);
 
@@ -102,10 +106,17 @@ int tuck_dropcontext(struct tuck_ucontext *ucp);
  */
 int tuck_ucontext_sigmask(int on);
 
-/* The same calls as POSIX has them: 0 or, with errno set, -1. */
+/*
+ * tuck_getcontext() as POSIX has it: 0 or, with errno set, -1.
+ * Switches: no. Errors: -1.
+ */
 int tuck_posix_getcontext(struct tuck_ucontext *ucp)
 	__attribute__((__returns_twice__));
+
+/* The same of tuck_setcontext(). Switches: always. Errors: -1. */
 int tuck_posix_setcontext(const struct tuck_ucontext *ucp);
+
+/* The same of tuck_swapcontext(). Switches: always. Errors: -1. */
 int tuck_posix_swapcontext(struct tuck_ucontext *oucp,
 			   const struct tuck_ucontext *ucp);
 

@@ -19,6 +19,10 @@
 tuck__noreturn tuck__cold void tuck__fatal(const char *format, ...)
 	__attribute__((__format__(__printf__, 1, 2)));
 
+/* Say something that nobody asked for, in one line on stderr. */
+void tuck__tell(const char *format, ...)
+	__attribute__((__format__(__printf__, 1, 2), __cold__));
+
 /* A caller's argument: the call returns err and has done nothing. */
 #define TUCK__REQUIRE(cond, err) do { \
 	if (tuck__unlikely(!(cond))) \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Words for errors, and the end of a process that misused the library. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,23 +23,40 @@ const char *tuck_strerror(int err)
 {
 	const char *text = NULL;
 
-	if (err <= 0 && err > -4096)
+	if (err == -EXDEV)	/* a link across devices is not what it is */
+		text = "Belongs to another thread, or to none any more";
+	else if (err <= 0 && err > -4096)
 		text = strerrordesc_np(-err);
 	return text ? text : "unknown error";
 }
 
-void tuck__fatal(const char *format, ...)
+static void tell(const char *format, va_list args)
 {
 	char line[512] = "tuck: ";
 	size_t used = strlen(line), n;
-	va_list args;
 
-	va_start(args, format);
 	vsnprintf(line + used, sizeof(line) - used - 1, format, args);
-	va_end(args);
 	n = strlen(line);
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, n) < 0)
-		abort();
+		return;		/* there is nobody else to tell */
+}
+
+void tuck__tell(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(format, args);
+	va_end(args);
+}
+
+void tuck__fatal(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	tell(format, args);
+	va_end(args);
 	abort();
 }

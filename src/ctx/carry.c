@@ -30,14 +30,14 @@ static bool frozen;
 
 size_t tuck__carry_total;
 
-static int add(size_t bytes, void *(*where)(void))
+static int add(size_t bytes, void *(*where)(void), const void *now)
 {
 	if (frozen)
 		return -EBUSY;
 	if (carriers_n == CARRIERS_MAX ||
 	    bytes > TUCK__CARRY_MAX - tuck__carry_total)
 		return -ENOSPC;
-	memcpy(initial.bytes + tuck__carry_total, where(), bytes);
+	memcpy(initial.bytes + tuck__carry_total, now, bytes);
 	carriers[carriers_n++] = (struct carrier){ bytes, where };
 	tuck__carry_total += bytes;
 	return 0;
@@ -45,11 +45,13 @@ static int add(size_t bytes, void *(*where)(void))
 
 int tuck_context_slot_add(size_t bytes, void *(*where)(void))
 {
+	const void *now;
 	int r;
 
 	TUCK__REQUIRE(bytes > 0 && where, -EINVAL);
+	now = where();		/* without the lock: it may call Tuck */
 	pthread_mutex_lock(&lock);
-	r = add(bytes, where);
+	r = add(bytes, where, now);
 	pthread_mutex_unlock(&lock);
 	return r;
 }

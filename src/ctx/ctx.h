@@ -235,6 +235,12 @@ static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 	return !(ctx->flags & TUCK__CTX_NEW);
 }
 
+/*
+ * End the process unless ctx, which runs, does so on its own stack: a signal
+ * handler on an alternate stack must not switch (rule S7).
+ */
+void tuck__ctx_check_place(const struct tuck__ctx *ctx);
+
 /* What a switch checks ctx for; again when cache.watched has changed. */
 void tuck__ctx_watch(struct tuck__ctx *ctx);
 
@@ -286,6 +292,10 @@ void tuck__stack_find_native(struct tuck__cache *c);
 /* NULL without memory. */
 struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes);
 void tuck__stack_free(struct tuck__stack *s);
+
+/* The same for one that s describes: 0 or -ENOMEM. */
+int tuck__stack_map(struct tuck__cache *c, struct tuck__stack *s, size_t bytes);
+void tuck__stack_unmap(struct tuck__stack *s);
 
 /* -- overflow.c -- */
 

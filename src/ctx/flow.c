@@ -19,6 +19,9 @@
 #include "base/mem.h"
 #include "ctx/flow.h"
 
+/* This many freed stacks are told from others before one is used again. */
+#define FREED_MIN 16u
+
 static __thread struct tuck__thread *here
 	__attribute__((__tls_model__("initial-exec")));
 
@@ -72,15 +75,34 @@ static const struct tuck__host host = {
 
 /* -- threads -- */
 
-static void free_stack(struct tuck__stack *s)
+static struct tuck__stack *first_of(const struct tuck__link *list)
 {
-	tuck__link_remove(&s->of_thread);
-	if (s->kind == TUCK__STACK_FREE) {
-		tuck__stack_free(s);
-	} else {
+	return tuck__container(list->next, struct tuck__stack, of_thread);
+}
+
+/* Its struct is kept, so that who names it later is told. */
+static void free_stack(struct tuck__thread *th, struct tuck__stack *s)
+{
+	if (s->kind == TUCK__STACK_FREE)
+		tuck__stack_unmap(s);
+	else
 		tuck__note_no_stack(&s->annotated);
-		tuck__free(s);
-	}
+	s->owner = NULL;
+	tuck__link_remove(&s->of_thread);
+	tuck__link_before(&th->freed, &s->of_thread);
+	th->freed_n++;
+}
+
+static struct tuck__stack *make_stack(struct tuck__thread *th)
+{
+	struct tuck__stack *s;
+
+	if (th->freed_n < FREED_MIN)
+		return tuck__alloc(sizeof(*s));
+	s = first_of(&th->freed);
+	tuck__link_remove(&s->of_thread);
+	th->freed_n--;
+	return s;
 }
 
 static void on_thread_end(void *arg)
@@ -88,8 +110,13 @@ static void on_thread_end(void *arg)
 	struct tuck__thread *th = arg;
 
 	while (!tuck__list_empty(&th->stacks))
-		free_stack(tuck__container(th->stacks.next, struct tuck__stack,
-					   of_thread));
+		free_stack(th, first_of(&th->stacks));
+	while (!tuck__list_empty(&th->freed)) {
+		struct tuck__stack *s = first_of(&th->freed);
+
+		tuck__link_remove(&s->of_thread);
+		tuck__free(s);
+	}
 	tuck__cache_fini(&th->cache);
 	here = NULL;
 	tuck__free(th);
@@ -114,6 +141,7 @@ static tuck__noinline struct tuck__thread *make_thread(void)
 	tuck__cache_init(&th->cache, &host, &config);
 	th->number = atomic_fetch_add(&threads, 1) + 1;
 	tuck__link_init(&th->stacks);
+	tuck__link_init(&th->freed);
 	th->main.owner = th;
 	th->main.number = th->main.alive = th->number;
 	th->main.stack = &th->cache.native;
@@ -170,12 +198,16 @@ struct tuck_stack *tuck_stack_native(void)
 struct tuck_stack *tuck_stack_new(size_t bytes)
 {
 	struct tuck__thread *th = tuck__thread();
-	struct tuck__stack *s = th ? tuck__stack_new(&th->cache, bytes) : NULL;
+	struct tuck__stack *s = th ? make_stack(th) : NULL;
 
-	if (s) {
-		s->kind = TUCK__STACK_FREE;
-		tuck__link_before(&th->stacks, &s->of_thread);
+	if (!s)
+		return NULL;
+	if (tuck__stack_map(&th->cache, s, bytes) < 0) {
+		tuck__free(s);
+		return NULL;
 	}
+	s->kind = TUCK__STACK_FREE;
+	tuck__link_before(&th->stacks, &s->of_thread);
 	return public_stack(s);
 }
 
@@ -187,14 +219,16 @@ static struct tuck_stack *borrow(void *memory, size_t bytes,
 	struct tuck__stack *s;
 
 	TUCK__REQUIRE(memory && bytes >= TUCK__STACK_MIN, NULL);
-	s = th ? tuck__alloc(sizeof(*s)) : NULL;
+	s = th ? make_stack(th) : NULL;
 	if (!s)
 		return NULL;
-	s->owner = &th->cache;
-	s->kind = kind;
+	*s = (struct tuck__stack){
+		.owner = &th->cache,
+		.kind = kind,
+		.limit = memory,
+		.base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN),
+	};
 	tuck__link_before(&th->stacks, &s->of_thread);
-	s->limit = memory;
-	s->base = (char *)(base & -(uintptr_t)TUCK__ARCH_ALIGN);
 	tuck__note_stack(&s->annotated, s->limit, (char *)memory + bytes);
 	return public_stack(s);
 }
@@ -221,7 +255,7 @@ int tuck_stack_free(struct tuck_stack *stack)
 		return -EINVAL;
 	if (s->holders)
 		return -EBUSY;
-	free_stack(s);
+	free_stack(here, s);
 	return 0;
 }
 
@@ -242,6 +276,16 @@ static char *base_on(const struct tuck__stack *s, char *base)
 	return (char *)((uintptr_t)base & -(uintptr_t)TUCK__ARCH_ALIGN);
 }
 
+/* On a stack that is no context's: it is a tasklet's, not the main one's. */
+static bool in_tasklet(const struct tuck__thread *th)
+{
+	const struct tuck__stack *s = th->running->ctx.stack;
+	uintptr_t sp = tuck__arch_sp();
+
+	return s->kind != TUCK__STACK_SEGMENTED &&
+	       (sp < (uintptr_t)s->limit || sp > (uintptr_t)s->base);
+}
+
 int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
 {
 	struct tuck__thread *th = tuck__thread();
@@ -255,6 +299,8 @@ int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
 		return -EXDEV;
 	if (!base_valid(s, base))
 		return -EINVAL;
+	if (in_tasklet(th))
+		return -EPERM;
 	*f = (struct tuck__flow){ .owner = th,
 				  .number = th->number,
 				  .stack = s };

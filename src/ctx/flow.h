@@ -32,7 +32,9 @@ struct tuck__thread {
 	struct tuck__cache cache;
 	struct tuck__flow *running;
 	struct tuck__flow main;
-	struct tuck__link stacks;	/* that the program has made */
+	struct tuck__link stacks;	/* that the program has made, */
+	struct tuck__link freed;	/* and given back, the last one last */
+	uint32_t freed_n;
 	uint64_t number;		/* never another thread's */
 	bool sigmask;			/* travels: ucontext.h */
 	uint64_t points;		/* kept so far */

@@ -174,10 +174,12 @@ static int trace_suspended(struct trace *t)
 
 	f->call = trace_and_return;
 	f->call_arg = t;
+	f->ret_value = NULL;	/* it gets none */
 	tuck__ctx_call(&f->ctx);
 	r = tuck__flow_go(f->owner, f, NULL, NULL);
 	f->call = was.call;
 	f->call_arg = was.call_arg;
+	f->ret_value = was.ret_value;
 	if (calls)
 		tuck__ctx_call(&f->ctx);
 	else

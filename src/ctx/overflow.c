@@ -31,7 +31,7 @@ static struct sigaction *previous(int sig)
 /* Whether a context of c has run into its guard; then say so. */
 static bool tell(const struct tuck__cache *c, const char *fault)
 {
-	char who[128], line[256];
+	char who[128], line[384];
 	const struct tuck__ctx *ctx = c->host->running(c, who, sizeof(who));
 	const struct tuck__stack *stack = ctx->stack;
 	int n;
@@ -40,7 +40,8 @@ static bool tell(const struct tuck__cache *c, const char *fault)
 		return false;
 	n = snprintf(line, sizeof(line),
 		     "tuck: stack overflow in %s: fault at %p, "
-		     "%zu of %zu bytes used\n",
+		     "%zu of %zu bytes used; larger are slots by slot_bytes in "
+		     "tuck_config_set(), or a stack of its own\n",
 		     who, (const void *)fault, (size_t)(stack->base - fault),
 		     (size_t)(stack->base - stack->limit));
 	return write(STDERR_FILENO, line, (size_t)n) == n || true;

@@ -6,41 +6,53 @@
 #include "base/mem.h"
 #include "ctx/ctx.h"
 
-struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
+int tuck__stack_map(struct tuck__cache *c, struct tuck__stack *s, size_t bytes)
 {
-	struct tuck__stack *s;
-	char *p = NULL;
+	const size_t pad = TUCK__STACK_PAD;
+	char *p;
 
-	if (bytes >
-	    PTRDIFF_MAX - c->guard_bytes - TUCK__STACK_PAD - tuck__page_bytes())
-		return NULL;
-	s = tuck__alloc(sizeof(*s));
-	bytes = tuck__whole_pages(bytes + TUCK__STACK_PAD);
-	if (s)
-		p = tuck__map_reserve(c->guard_bytes + bytes);
+	if (bytes > PTRDIFF_MAX - c->guard_bytes - pad - tuck__page_bytes())
+		return -ENOMEM;
+	bytes = tuck__whole_pages(bytes + pad);
+	p = tuck__map_reserve(c->guard_bytes + bytes);
 	if (!p || tuck__map_commit(p + c->guard_bytes, bytes) < 0) {
 		tuck__unmap(p, c->guard_bytes + bytes);
-		tuck__free(s);
-		return NULL;
+		return -ENOMEM;
 	}
-	s->limit = p + c->guard_bytes;
-	s->base = s->limit + bytes - TUCK__STACK_PAD;
-	s->guard = c->guard_bytes;
-	s->owner = c;
-	s->kind = TUCK__STACK_OWN;
-	tuck__note_stack(&s->annotated, s->limit, s->base + TUCK__STACK_PAD);
-	return s;
+	*s = (struct tuck__stack){
+		.limit = p + c->guard_bytes,
+		.base = p + c->guard_bytes + bytes - pad,
+		.guard = c->guard_bytes,
+		.owner = c,
+		.kind = TUCK__STACK_OWN,
+	};
+	tuck__note_stack(&s->annotated, s->limit, s->base + pad);
+	return 0;
+}
+
+void tuck__stack_unmap(struct tuck__stack *s)
+{
+	char *start = s->limit - s->guard;
+
+	tuck__note_no_stack(&s->annotated);
+	tuck__unmap(start, (size_t)(s->base + TUCK__STACK_PAD - start));
+}
+
+struct tuck__stack *tuck__stack_new(struct tuck__cache *c, size_t bytes)
+{
+	struct tuck__stack *s = tuck__alloc(sizeof(*s));
+
+	if (s && tuck__stack_map(c, s, bytes) == 0)
+		return s;
+	tuck__free(s);
+	return NULL;
 }
 
 void tuck__stack_free(struct tuck__stack *s)
 {
-	char *start;
-
 	if (!s)
 		return;
-	tuck__note_no_stack(&s->annotated);
-	start = s->limit - s->guard;
-	tuck__unmap(start, (size_t)(s->base + TUCK__STACK_PAD - start));
+	tuck__stack_unmap(s);
 	tuck__free(s);
 }
 

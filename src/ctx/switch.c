@@ -230,19 +230,37 @@ static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
 	return low - TUCK__ARCH_FIRST;
 }
 
-/* A signal handler on its alternate stack must not switch (rule S7). */
-static void check_place(const struct tuck__ctx *from)
+/* The native stack's limit may have been raised since it was looked at. */
+static tuck__cold void misplaced(const struct tuck__ctx *from)
+{
+	const struct tuck__stack *s = from->stack;
+	uintptr_t sp = tuck__arch_sp();
+
+	if (s->kind == TUCK__STACK_SEGMENTED)
+		return;
+	if (s->kind == TUCK__STACK_NATIVE) {
+		tuck__stack_find_native(s->owner);
+		if (sp >= (uintptr_t)s->limit && sp <= (uintptr_t)from->base)
+			return;
+	}
+	tuck__fatal("a switch on a stack that is not the tasklet's own: inside "
+		    "a signal handler, in a context of tuck/ctx.h on another "
+		    "stack, below a frame that leapt over the guard, or after "
+		    "a longjmp out of a tasklet?");
+}
+
+static inline void check_place(const struct tuck__ctx *from)
 {
 	uintptr_t sp = tuck__arch_sp();
 
-	if (from->stack->kind == TUCK__STACK_SEGMENTED)
-		return;
-	if (sp < (uintptr_t)from->stack->limit || sp > (uintptr_t)from->base)
-		tuck__fatal("a switch on a stack that is not the tasklet's "
-			    "own: inside a signal handler, in a context of "
-			    "tuck/ctx.h on another stack, below a frame that "
-			    "leapt over the guard, or after a longjmp out of "
-			    "a tasklet?");
+	if (tuck__unlikely(sp < (uintptr_t)from->stack->limit ||
+			   sp > (uintptr_t)from->base))
+		misplaced(from);
+}
+
+void tuck__ctx_check_place(const struct tuck__ctx *ctx)
+{
+	check_place(ctx);
 }
 
 /*

@@ -28,6 +28,7 @@ struct point {
 	uintptr_t made_mark;		/* if own is valid */
 	uintptr_t mark;			/* if the rest is */
 	bool starts;			/* the point is the start of own */
+	bool has_mask;
 	int err;			/* own cannot start */
 	struct tuck__flow *of;		/* whose point it is */
 	char *sp;
@@ -69,6 +70,20 @@ static bool made(const struct point *p)
 	return p->made_mark == mark_of(p) && tuck__flow(&p->own)->number;
 }
 
+/* Others are sliced on the stack that was made for the own context of p. */
+static bool has_guests(const struct point *p)
+{
+	return made(p) && tuck__flow(&p->own)->stack == &p->stack &&
+	       p->stack.holders > 1;
+}
+
+static int forget_own(struct point *p)
+{
+	if (!made(p))
+		return 0;
+	return has_guests(p) ? -EBUSY : tuck_ctx_fini(&p->own);
+}
+
 static bool own_alive(const struct point *p)
 {
 	return made(p) && tuck__flow(&p->own)->alive;
@@ -76,11 +91,15 @@ static bool own_alive(const struct point *p)
 
 /* -- keeping points -- */
 
-static void swap_mask(const struct tuck__thread *th, const sigset_t *set,
-		      sigset_t *ret_was)
+/* Not the mask of a point that was kept before masks travelled. */
+static void take_mask(const struct tuck__thread *th,
+		      const struct tuck_ucontext *ucp, sigset_t *ret_was)
 {
+	const sigset_t *set = &ucp->uc_sigmask;
+
 	if (th->sigmask)
-		pthread_sigmask(SIG_SETMASK, set, ret_was);
+		pthread_sigmask(SIG_SETMASK,
+				point_of(ucp)->has_mask ? set : NULL, ret_was);
 }
 
 static struct tuck__thread *keep(struct tuck_ucontext *ucp, char *sp)
@@ -96,7 +115,9 @@ static struct tuck__thread *keep(struct tuck_ucontext *ucp, char *sp)
 	p->sp = sp;
 	p->serial = ++th->points;
 	memcpy(p->frame, sp, sizeof(p->frame));
-	swap_mask(th, NULL, &ucp->uc_sigmask);
+	p->has_mask = th->sigmask;
+	if (p->has_mask)
+		pthread_sigmask(SIG_SETMASK, NULL, &ucp->uc_sigmask);
 	return th;
 }
 
@@ -125,9 +146,10 @@ static int jump_here(const struct tuck_ucontext *ucp)
 	void *from;
 
 	/* Our frame may be higher than its registers, but not its caller's. */
-	if ((uintptr_t)p->sp + TUCK__ARCH_FRAME < tuck__arch_sp())
+	if ((uintptr_t)p->sp + TUCK__ARCH_FRAME < tuck__arch_sp() ||
+	    p->serial <= p->of->since)
 		return -EINVAL;
-	swap_mask(p->of->owner, &ucp->uc_sigmask, NULL);
+	take_mask(p->of->owner, ucp, NULL);
 	tuck__note_gone((void *)tuck__arch_sp(), p->sp + TUCK__ARCH_FRAME);
 	return tuck__arch_switch_via(&from, p->sp, jump, p, NULL);
 }
@@ -229,7 +251,7 @@ static tuck__noinline int go_on_with_mask(struct tuck__thread *th,
 	sigset_t was;
 	int r;
 
-	pthread_sigmask(SIG_SETMASK, &ucp->uc_sigmask, &was);
+	take_mask(th, ucp, &was);
 	r = go_on(th, ucp, gets);
 	if (r < 0)
 		pthread_sigmask(SIG_SETMASK, &was, NULL);
@@ -322,7 +344,7 @@ static struct tuck_ctx *successor(struct tuck__thread *th,
 	     tuck__flow_admit(link->of, run_made, ucp->uc_link) < 0))
 		tuck__fatal("uc_link of a context that ended is no point that "
 			    "can be gone on with");
-	swap_mask(th, &ucp->uc_link->uc_sigmask, NULL);
+	take_mask(th, ucp->uc_link, NULL);
 	return tuck__public(link->of);
 }
 
@@ -370,13 +392,13 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 	struct point *p = point_of(ucp);
 	struct tuck__stack *s;
 	va_list args;
-	int r = made(p) ? tuck_ctx_fini(&p->own) : 0;
+	int r = forget_own(p);
 
 	p->mark = p->made_mark = mark_of(p);
 	p->starts = true;
 	p->err = r;
 	if (r < 0)
-		return;		/* it runs, or is another thread's */
+		return;		/* it is in use, or another thread's */
 	p->fn = fn;
 	p->of = tuck__flow(&p->own);
 	memset(&p->own, 0, sizeof(p->own));
@@ -398,9 +420,7 @@ void tuck_makecontext(struct tuck_ucontext *ucp, void (*fn)(void), int argc,
 
 int tuck_dropcontext(struct tuck_ucontext *ucp)
 {
-	if (!ucp || !made(point_of(ucp)))
-		return 0;
-	return tuck_ctx_fini(&point_of(ucp)->own);
+	return ucp ? forget_own(point_of(ucp)) : 0;
 }
 
 int tuck_ucontext_sigmask(int on)

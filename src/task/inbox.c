@@ -220,8 +220,9 @@ static bool hopeless(void)
 	       thread_count() <= (long)in_use + TUCK__TSAN && !posted();
 }
 
-static void dump_all(void)
+static void tell_all(void)
 {
+	tuck__tell("deadlock: nobody can end these waits");
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
 		if (scheds[i] && scheds[i]->in_use)
 			tuck__dump(scheds[i], STDERR_FILENO);
@@ -238,7 +239,7 @@ bool tuck__stuck(struct tuck__sched *s)
 	end = hopeless() && s->main->w.why > TUCK__WHY_ENDING;
 	if (end) {
 		if (!fn)
-			dump_all();	/* they all wait, for this lock too */
+			tell_all();	/* they all wait, for this lock too */
 		s->stuck = false;
 		stuck--;
 	}

@@ -199,6 +199,7 @@ static tuck__cold void find_work(struct tuck__sched *s)
 		tuck__look_if_due(s);	/* may end those who are ready */
 	if (!tuck__list_empty(&s->ready))
 		return;
+	tuck__ctx_check_place(&s->current->ctx);	/* no switch finds it */
 	s->until_look = s->look_every;
 	s->recheck = RECHECK_MIN;
 	s->trim_at = TUCK_FOREVER;

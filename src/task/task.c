@@ -267,8 +267,13 @@ void tuck__task_drop_all(struct tuck__sched *s)
 {
 	uint32_t n = atomic_load(&s->table.n);
 
-	if (s->current != s->main)	/* it called pthread_exit() */
+	if (s->current != s->main) {
+		tuck__tell("tasklet %lld \"%s\" called pthread_exit(): its "
+			   "proc ends",
+			   (long long)tuck__id(s->current),
+			   tuck__name(s, s->current));
 		tuck__link_init(&s->current->w.link);
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct tuck__tasklet *t = tuck__table_at(s, i);
 

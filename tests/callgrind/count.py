@@ -19,7 +19,11 @@ import sys
 LIMITS = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "limits.txt")
 ROUNDS = 127 * 128 * 2      # every 127th switch looks around
-SLACK = 0.02
+
+
+def slack(limit):
+    """Half an instruction of a switch; parts of memcpy() elsewhere."""
+    return 0.6 if limit < 100 else limit / 100
 
 
 def collected(program, work, rounds):
@@ -59,11 +63,11 @@ def test(program):
     print(f"1..{len(limits)}")
     for number, (work, limit) in enumerate(limits.items(), 1):
         n = count(program, work)
-        bad = n > limit * (1 + SLACK)
+        bad = n > limit + slack(limit)
         failed |= bad
         print(f"{'not ' * bad}ok {number} - {work}: {n:.1f} instructions, "
               f"limit {limit}", flush=True)
-        if bad or n < limit * (1 - SLACK):
+        if bad or n < limit - slack(limit):
             print(f"# {work}: {n:.1f} instructions, not {limit}. If that is "
                   "meant to be: tests/callgrind/count.py --update "
                   + os.path.relpath(program), file=sys.stderr)
