@@ -171,9 +171,11 @@ def main():
             run(fn)
         except Skip as e:
             note = f" # SKIP {e}"
-        except Exception:
+        except Exception as e:
             for line in traceback.format_exc().splitlines():
                 print("#", line[:2000], file=sys.stderr)
+            what = traceback.format_exception_only(e)[-1].strip()
+            print(f"# {fn.__name__}: {what[:2000]}", file=sys.stderr)
             result, failed = "not ok", True
         print(f"{result} {number} - {fn.__name__}{note}", flush=True)
     sys.exit(failed)
