@@ -43,6 +43,7 @@ const char *__msan_default_options(void)
 
 static struct test *tests;
 static struct note *note;
+static int limit_s;
 
 /* Constructors may run in any order, so sort by line. */
 void check_add(struct test *t)
@@ -58,6 +59,11 @@ void check_add(struct test *t)
 const char *check_why(void)
 {
 	return note->why;
+}
+
+int check_limit_s(void)
+{
+	return limit_s;
 }
 
 static void why(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -193,6 +199,7 @@ int check_run(const struct test *t)
 	pid_t pid;
 
 	*note = (struct note){ 0, "" };
+	limit_s = (int)limit.tv_sec;
 	sigemptyset(&chld);
 	sigaddset(&chld, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &chld, &mask);
