@@ -6,20 +6,28 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <tuck/base.h>
-#include <tuck/task.h>
+#include <tuck.h>
 #include <unistd.h>
 
 #include "check.h"
 
 #define SANITIZED (UNDER_ASAN || UNDER_TSAN || UNDER_MSAN)
 
+/* Shorter than the test's limit, to tell what was waited for in vain. */
+static inline tuck_ns patience(void)
+{
+	return tuck_after(TUCK_SEC(check_limit_s()) / 2);
+}
+
 /* Let the others run until it is so. */
 #define WAIT_FOR(cond) do {						\
-	tuck_ns wait_end = tuck_after(TUCK_SEC(10));			\
+	tuck_ns wait_end = patience();					\
 	while (!(cond)) {						\
 		if (tuck_now() > wait_end)				\
 			check_fail(CHECK_AT, "never: %s", #cond);	\
@@ -27,18 +35,28 @@
 	}								\
 } while (0)
 
-/* Until the others wait, and the poller has been asked. */
+/*
+ * Until the others wait, and the poller has been asked. Where some never wait
+ * it ends all the same.
+ */
 static inline void settle(void)
 {
-	for (int i = 0; i < 50; i++)	/* all who are ready, in any order */
-		tuck_yield();
-	tuck_sleep(tuck_after(TUCK_MS(3)));
+	struct tuck_stats stats;
+
+	for (int tries = 0; tries < 20; tries++) {
+		for (int i = 0; i < 50; i++)	/* in any order */
+			tuck_yield();
+		tuck_sleep(tuck_after(TUCK_MS(3)));
+		CHECK_EQ(tuck_stats(&stats), 0);
+		if (stats.ready == 0)
+			break;
+	}
 }
 
 /* Wait for the end of a tasklet, which may have come already. */
 static inline void finish(tuck_id id)
 {
-	int r = tuck_join(id, tuck_after(TUCK_SEC(10)));
+	int r = tuck_join(id, patience());
 
 	CHECK(r == 0 || r == -ESRCH);
 }
@@ -133,6 +151,47 @@ static inline void pipe_pair(int fd[2])
 static inline void raw_write(int fd, const void *buf, size_t n)
 {
 	CHECK_EQ(write(fd, buf, n), (ssize_t)n);
+}
+
+/*
+ * Until there is input, without Tuck: what was written to a socket of TCP
+ * arrives when the kernel finds the time.
+ */
+static inline void arrives(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	CHECK_EQ(poll(&p, 1, check_limit_s() * 500), 1);
+}
+
+/* Sent, but not acknowledged, which may come 40 ms later. */
+static inline int under_way(int fd)
+{
+	int queued, unsent;
+
+	return ioctl(fd, SIOCOUTQNSD, &unsent) == 0 &&	/* else it is no TCP */
+	       ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > unsent;
+}
+
+/*
+ * Write until nothing goes in, nor will before the peer reads: each
+ * acknowledgement makes room. Returns the number of bytes that went in.
+ */
+static inline size_t stuff(int fd)
+{
+	static char junk[65536];
+	size_t sum = 0;
+	ssize_t r;
+
+	do {
+		while (under_way(fd))
+			usleep(1000);
+		r = tuck_write(fd, junk, sizeof(junk), TUCK_NOWAIT);
+		if (r > 0)
+			sum += (size_t)r;
+	} while (r > 0 || under_way(fd));
+	CHECK_EQ(r, -EAGAIN);
+	return sum;
 }
 
 #endif

@@ -161,9 +161,11 @@ TEST(read_full_keeps_to_its_deadline)
 
 	tcp_pair(fd);
 	raw_write(fd[1], "abc", 3);
+	arrives(fd[0]);
 	CHECK_EQ(tuck_read_full(fd[0], buf, 7, tuck_after(TUCK_MS(5))),
 		 -ETIMEDOUT);
 	raw_write(fd[1], "def", 3);
+	arrives(fd[0]);
 	CHECK_EQ(tuck_read_full(fd[0], buf, 4, TUCK_NOWAIT), -EAGAIN);
 }
 
@@ -284,19 +286,6 @@ static void shrink(int fd[2])
 	setsockopt(fd[1], IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
-/* Write until nothing more goes in; the number of bytes that did. */
-static size_t fill_up(int fd)
-{
-	static char junk[65536];
-	size_t sum = 0;
-	ssize_t r;
-
-	while ((r = tuck_write(fd, junk, sizeof(junk), TUCK_NOWAIT)) > 0)
-		sum += (size_t)r;
-	CHECK_EQ(r, -EAGAIN);
-	return sum;
-}
-
 TEST(write_takes_what_there_is_room_for)
 {
 	for (size_t i = 0; i < 3; i++) {
@@ -308,7 +297,7 @@ TEST(write_takes_what_there_is_room_for)
 		shrink(fd);
 		r = tuck_write(fd[1], mega, sizeof(mega), TUCK_FOREVER);
 		CHECK(r > 0 && r < (ssize_t)sizeof(mega));
-		fill_up(fd[1]);
+		stuff(fd[1]);
 		CHECK_EQ(tuck_write(fd[1], mega, 1, TUCK_NOWAIT), -EAGAIN);
 		CHECK_EQ(tuck_write(fd[1], mega, 1, 1), -ETIMEDOUT);
 	}
@@ -464,7 +453,7 @@ TEST(sendfile_from_an_offset)
 	CHECK_EQ(tuck_sendfile(-1, file, &at, 10, TUCK_FOREVER), -EBADF);
 	CHECK_EQ(tuck_sendfile(fd[1], file, &at, 10, -1), -EINVAL);
 	at = 0;
-	fill_up(fd[1]);
+	stuff(fd[1]);
 	CHECK_EQ(tuck_sendfile(fd[1], file, &at, 10, TUCK_NOWAIT), -EAGAIN);
 	CHECK_EQ(tuck_sendfile(fd[1], file, &at, 10, 1), -ETIMEDOUT);
 	CHECK_EQ(at, 0);
@@ -489,7 +478,7 @@ static void broken(int fd[2])
 	setsockopt(fd[0], SOL_SOCKET, SO_LINGER, &now, sizeof(now));
 	close(fd[0]);
 	p.fd = fd[1];
-	CHECK_EQ(poll(&p, 1, 5000), 1);
+	CHECK_EQ(poll(&p, 1, 20000), 1);
 	CHECK_EQ(tuck_write(fd[1], "x", 1, TUCK_FOREVER), -ECONNRESET);
 }
 
@@ -642,8 +631,9 @@ TEST(reads_keep_to_their_deadline)
 		start = tuck_now();
 		soon = start + TUCK_MS(20);
 		CHECK_EQ(tuck_read(fd[0], &c, 1, soon), -ETIMEDOUT);
-		CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(5));
+		CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(20));
 		raw_write(fd[1], "abc", 3);
+		arrives(fd[0]);
 		CHECK_EQ(tuck_read(fd[0], &c, 1, TUCK_NOWAIT), 1);
 		CHECK_EQ(tuck_read(fd[0], &c, 1, 1), 1);
 		CHECK_EQ(tuck_read(fd[0], &c, 1, TUCK_FOREVER), 1);
@@ -662,7 +652,7 @@ TEST(writes_keep_to_their_deadline)
 
 		pairs[i](fd);
 		shrink(fd);
-		fill_up(fd[1]);
+		stuff(fd[1]);
 		CHECK_EQ(tuck_writev(fd[1], &iov, 1, TUCK_NOWAIT), -EAGAIN);
 		CHECK_EQ(tuck_writev(fd[1], &iov, 1, 1), -ETIMEDOUT);
 		CHECK_EQ(tuck_fd_wait(fd[1], TUCK_WRITABLE, TUCK_NOWAIT),
@@ -670,7 +660,7 @@ TEST(writes_keep_to_their_deadline)
 		start = tuck_now();
 		soon = start + TUCK_MS(20);
 		CHECK_EQ(tuck_write_full(fd[1], &c, 1, soon), -ETIMEDOUT);
-		CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(5));
+		CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(20));
 		soon = tuck_after(TUCK_MS(5));
 		CHECK_EQ(tuck_fd_wait(fd[1], TUCK_WRITABLE, soon), -ETIMEDOUT);
 	}

@@ -234,7 +234,7 @@ static int connect_one(void)
 	char text[64];
 
 	snprintf(text, sizeof(text), "127.0.0.1:%d", ntohs(addr.sin_port));
-	r = tuck_tcp_connect(text, tuck_after(TUCK_SEC(5)));
+	r = tuck_tcp_connect(text, patience());
 	if (r >= 0)
 		CHECK_EQ(tuck_fd_close(r), 0);
 	close(listener);
@@ -344,9 +344,7 @@ static void read_without_memory(void *arg)
 	char buf[1000];
 
 	tuck__fault_set(1, 1);
-	CHECK_EQ(tuck_read(*(int *)arg, buf, sizeof(buf),
-			   tuck_after(TUCK_SEC(5))),
-		 -ENOMEM);
+	CHECK_EQ(tuck_read(*(int *)arg, buf, sizeof(buf), patience()), -ENOMEM);
 	tuck__fault_set(0, 0);
 	fill(buf, sizeof(buf), 0, 4);
 	for (int i = 0; i < 5; i++)
@@ -421,7 +419,7 @@ TEST(connection_is_not_lost_by_an_accept_without_memory)
 		r = tuck_accept(listener, NULL, tuck_after(TUCK_SEC(1)));
 	CHECK(r >= 0);
 	raw_write(client, "x", 1);
-	CHECK_EQ(tuck_read(r, &c, 1, tuck_after(TUCK_SEC(5))), 1);
+	CHECK_EQ(tuck_read(r, &c, 1, patience()), 1);
 	while (n > 0)
 		close(low[--n]);
 }

@@ -265,7 +265,7 @@ TEST(accept_waits)
 	CHECK(tuck_go(accept_some, &s) > 0);
 	settle();
 	for (int i = 0; i < 20; i++) {
-		int fd = tuck_tcp_connect(text, tuck_after(TUCK_SEC(5)));
+		int fd = tuck_tcp_connect(text, patience());
 
 		CHECK(fd >= 0);
 		CHECK_EQ(tuck_read_full(fd, buf, 8, TUCK_FOREVER), 5);
@@ -291,6 +291,7 @@ TEST(accept_keeps_to_its_deadline)
 	CHECK_EQ(tuck_accept(fd, &addr, -1), -EINVAL);
 	CHECK_MEM(&addr, &before, sizeof(addr));
 	CHECK(tuck_tcp_connect(text, TUCK_FOREVER) >= 0);
+	arrives(fd);
 	CHECK(tuck_accept(fd, &addr, TUCK_NOWAIT) >= 0);
 }
 
@@ -335,6 +336,16 @@ static void close_listener(void *arg)
 	CHECK_EQ(raw_listen(&addr), s->fd);
 }
 
+/* Without a switch. */
+static void raw_connect(const char *text)
+{
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct tuck_addr addr;
+
+	CHECK_EQ(tuck_addr_parse(&addr, text), 0);
+	CHECK_EQ(connect(fd, (const void *)&addr.sa, addr.len), 0);
+}
+
 /* The number is a new listener's when the one who waited runs. */
 TEST(closed_after_the_event_before_the_accept)
 {
@@ -352,7 +363,8 @@ TEST(closed_after_the_event_before_the_accept)
 	tuck_go(accept_some, &s);
 	settle();
 	raw_write(trigger[1], "x", 1);
-	CHECK(tuck_tcp_connect(old, TUCK_NOWAIT) >= 0);
+	raw_connect(old);
+	arrives(s.fd);
 	settle();
 	CHECK_EQ(s.got, -EBADF);
 }
@@ -390,7 +402,7 @@ static void client_echo(int fd, int i)
 	char out = (char)('a' + i), in = 0;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	if (write(fd, &out, 1) != 1 || poll(&p, 1, 5000) != 1 ||
+	if (write(fd, &out, 1) != 1 || poll(&p, 1, 20000) != 1 ||
 	    read(fd, &in, 1) != 1 || in != out)
 		_exit(10 + i);
 }
@@ -471,35 +483,62 @@ TEST(accept_without_descriptors_tells_and_does_not_spin)
 	CHECK_EQ(status, 0);
 }
 
+static tuck_ns time_of_accept(int fd, tuck_ns span)
+{
+	tuck_ns start = tuck_now();
+	tuck_ns deadline = span ? start + span : TUCK_NOWAIT;
+
+	CHECK_EQ(tuck_accept(fd, NULL, deadline), -EMFILE);
+	return tuck_now() - start;
+}
+
+/* A busy machine may stop one at any time, but not each of many. */
+static void accept_within(tuck_ns limit, int fd, tuck_ns span)
+{
+	int tries = 100;
+
+	while (time_of_accept(fd, span) >= limit)
+		CHECK(--tries > 0);
+}
+
 static void close_later(void *arg)
 {
 	tuck_sleep(tuck_after(TUCK_MS(2)));
 	CHECK_EQ(tuck_fd_close((int)(intptr_t)arg), 0);
 }
 
+static tuck_ns time_until_closed(int fd, int spare)
+{
+	tuck_id id = tuck_go(close_later, (void *)(intptr_t)spare);
+	tuck_ns start = tuck_now(), span;
+
+	CHECK(id > 0);
+	CHECK_EQ(tuck_accept(fd, NULL, TUCK_FOREVER), -EMFILE);
+	span = tuck_now() - start;
+	finish(id);
+	return span;
+}
+
 TEST(accept_without_descriptors_keeps_to_its_deadline)
 {
 	char text[TUCK_ADDR_TEXT];
-	int fd = listen_any("127.0.0.1:0", text), client, spare;
+	int fd = listen_any("127.0.0.1:0", text), client, spare, tries = 100;
 	tuck_ns start;
 
 	client = tuck_tcp_connect(text, TUCK_FOREVER);
 	spare = dup(2);
 	setrlimit(RLIMIT_NOFILE, &(struct rlimit){ spare + 1, spare + 1 });
-	start = tuck_now();
-	CHECK_EQ(tuck_accept(fd, NULL, TUCK_NOWAIT), -EMFILE);
-	CHECK(tuck_now() - start < TUCK_MS(5) || SANITIZED);
+	arrives(fd);
+	accept_within(TUCK_MS(5), fd, 0);
 	start = tuck_now();
 	CHECK_EQ(tuck_accept(fd, NULL, TUCK_FOREVER), -EMFILE);
 	CHECK(tuck_now() - start >= TUCK_MS(10));
-	start = tuck_now();
-	CHECK_EQ(tuck_accept(fd, NULL, start + TUCK_MS(1)), -EMFILE);
-	CHECK(tuck_now() - start < TUCK_MS(8) || SANITIZED);
+	accept_within(TUCK_MS(8), fd, TUCK_MS(1));
 	/* A descriptor that is closed ends the pause. */
-	CHECK(tuck_go(close_later, (void *)(intptr_t)spare) > 0);
-	start = tuck_now();
-	CHECK_EQ(tuck_accept(fd, NULL, TUCK_FOREVER), -EMFILE);
-	CHECK(tuck_now() - start < TUCK_MS(9) || SANITIZED);
+	while (time_until_closed(fd, spare) >= TUCK_MS(9)) {
+		CHECK(--tries > 0);
+		CHECK_EQ(dup(2), spare);
+	}
 	CHECK_EQ(tuck_accept(fd, NULL, TUCK_FOREVER), spare);
 	CHECK_EQ(tuck_fd_close(client), 0);
 }
@@ -514,8 +553,7 @@ TEST(connect_refused)
 	CHECK_EQ(tuck_fd_close(fd), 0);
 	fds = count_fds();
 	CHECK_EQ(tuck_tcp_connect(text, TUCK_FOREVER), -ECONNREFUSED);
-	CHECK_EQ(tuck_tcp_connect(text, tuck_after(TUCK_SEC(5))),
-		 -ECONNREFUSED);
+	CHECK_EQ(tuck_tcp_connect(text, patience()), -ECONNREFUSED);
 	CHECK(tuck_tcp_connect(text, TUCK_NOWAIT) < 0);
 	CHECK_EQ(count_fds(), fds);
 }
@@ -543,10 +581,11 @@ static int full_backlog(char text[TUCK_ADDR_TEXT])
 
 	CHECK_EQ(tuck_addr_local(fd, &addr), 0);
 	tuck_addr_format(&addr, text, TUCK_ADDR_TEXT);
-	for (int i = 0; i < 10; i++) {
+	for (int i = 0, late = 0; i < 20; i++) {
 		r = tuck_tcp_connect(text, tuck_after(TUCK_MS(50)));
 		CHECK(r >= 0 || r == -ETIMEDOUT);
-		if (r < 0)
+		late = r < 0 ? late + 1 : 0;
+		if (late == 2)	/* one may be a busy machine's fault */
 			return fd;
 	}
 	SKIP("a backlog without end");
@@ -561,7 +600,7 @@ TEST(connect_that_nobody_answers_keeps_to_its_deadline)
 	start = tuck_now();
 	soon = start + TUCK_MS(30);
 	CHECK_EQ(tuck_tcp_connect(text, soon), -ETIMEDOUT);
-	CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(5));
+	CHECK(tuck_now() >= soon && tuck_now() < start + TUCK_SEC(20));
 	CHECK_EQ(tuck_tcp_connect(text, 1), -ETIMEDOUT);
 	CHECK_EQ(tuck_tcp_connect(text, TUCK_NOWAIT), -EAGAIN);
 	CHECK_EQ(count_fds(), fds);
@@ -607,7 +646,7 @@ TEST(ipv6)
 		SKIP("no IPv6 on the loopback");
 	CHECK(strncmp(text, "[::1]:", 6) == 0);
 	CHECK(tuck_go(accept_some, &s) > 0);
-	fd = tuck_tcp_connect(text, tuck_after(TUCK_SEC(5)));
+	fd = tuck_tcp_connect(text, patience());
 	CHECK(fd >= 0);
 	CHECK_EQ(tuck_read_full(fd, buf, 8, TUCK_FOREVER), 5);
 	CHECK_EQ(tuck_tcp_listen(text, 0), -EADDRINUSE);
@@ -622,9 +661,9 @@ TEST(listen_at_every_address)
 	CHECK(fd >= 0);
 	snprintf(port, sizeof(port), "%s", strrchr(text, ':'));
 	snprintf(text, sizeof(text), "127.0.0.1%s", port);
-	CHECK(tuck_tcp_connect(text, tuck_after(TUCK_SEC(5))) >= 0);
+	CHECK(tuck_tcp_connect(text, patience()) >= 0);
 	snprintf(text, sizeof(text), "127.0.0.2%s", port);
-	CHECK(tuck_tcp_connect(text, tuck_after(TUCK_SEC(5))) >= 0);
+	CHECK(tuck_tcp_connect(text, patience()) >= 0);
 }
 
 /* -- many connections -- */
