@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking in: figures, dumps, and what is told of a deadlock. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <tuck.h>
 
@@ -363,15 +364,17 @@ static void wait_for_proc(void *arg)
 	tuck_proc_join(*(int *)arg, TUCK_FOREVER);
 }
 
-static void sleep_a_little(void *arg)
+static _Atomic(tuck_id) waiting;
+
+static void wait_for_word(void *arg)
 {
-	(void)arg;
-	tuck_sleep(tuck_after(TUCK_MS(100)));
+	waiting = tuck_self();
+	block(arg);
 }
 
 TEST(dump_names_the_proc_that_is_joined)
 {
-	int proc = tuck_proc_start(NULL, sleep_a_little, NULL);
+	int proc = tuck_proc_start(NULL, wait_for_word, NULL);
 	char words[64];
 	tuck_id id = tuck_go(wait_for_proc, &proc);
 
@@ -379,6 +382,8 @@ TEST(dump_names_the_proc_that_is_joined)
 	snprintf(words, sizeof(words), "waits for the end of a proc %d since",
 		 proc);
 	check_line(id, words);
+	WAIT_FOR(waiting);
+	CHECK_EQ(tuck_unblock(waiting), 0);
 	finish(id);
 }
 

@@ -508,13 +508,29 @@ TEST(free_by_a_cancelled_one)
 	check_free_cancelled(NULL);
 }
 
+static int released;
+
+static void await_release(void *arg)
+{
+	(void)arg;
+	while (!released)
+		CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
+	cleaned++;
+}
+
+static int end_when_released(void *arg)
+{
+	CHECK_EQ(tuck_defer(await_release, NULL), 0);
+	return block(arg);
+}
+
 static void free_and_be_killed(void *arg)
 {
 	char c __attribute__((__cleanup__(note_cleaned)));
 
 	(void)arg;
 	new_group(TUCK_FOREVER);
-	start(end_slowly, 0);
+	start(end_when_released, 0);
 	calm();
 	mark('(');
 	tuck_group_free(group);
@@ -530,6 +546,9 @@ TEST(killed_in_free)
 	while (!trace_used)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_kill(id), 0);
+	settle();
+	CHECK_EQ(cleaned, 0);
+	released = 1;
 	finish(id);
 	CHECK_EQ(cleaned, 2);
 	CHECK_TRACE("(");

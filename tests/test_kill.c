@@ -948,12 +948,12 @@ TEST(a_kill_that_came_before_the_wait)
 	struct victim v = { .wait = post_and_wait, .deadline = TUCK_FOREVER };
 
 	v.id = go(be_killed, &v);
-	CHECK_EQ(tuck_join(v.id, tuck_after(TUCK_SEC(5))), 0);
+	CHECK_EQ(tuck_join(v.id, patience()), 0);
 	check_killed(&v);
 	at.partner = go(block_for_ever, NULL);
 	v = (struct victim){ .wait = post_and_transfer };
 	v.id = go(be_killed, &v);
-	CHECK_EQ(tuck_join(v.id, tuck_after(TUCK_SEC(5))), 0);
+	CHECK_EQ(tuck_join(v.id, patience()), 0);
 	check_killed(&v);
 }
 

@@ -799,9 +799,12 @@ static void yield_on(void)
 		tuck_yield();
 }
 
+static int blocks;
+
 static void block(void *arg)
 {
 	(void)arg;
+	blocks++;
 	tuck_block(TUCK_FOREVER);
 }
 
@@ -839,7 +842,8 @@ TEST(choice_of_one_that_waits_is_caught)
 		use(&lifo_policy, NULL);
 		misdeed.chooses = go_with((struct tuck_attr){ .name = "waits" },
 					  block, NULL);
-		tuck_join(misdeed.chooses, tuck_after(TUCK_MS(1)));
+		while (!blocks)
+			tuck_join(misdeed.chooses, tuck_after(TUCK_MS(1)));
 		use(&bad_policy, NULL);
 		go_letter("a");
 		yield_on();
