@@ -421,10 +421,20 @@ static void sleep_a_while(void *arg)
 	cleaned++;
 }
 
+static int begun;
+
 static int end_slowly(void *arg)
 {
 	CHECK_EQ(tuck_defer(sleep_a_while, NULL), 0);
+	begun++;
 	return block(arg);
+}
+
+static void await_begun(int n)
+{
+	while (begun < n)
+		tuck_yield();
+	begun = 0;
 }
 
 TEST(free_waits_for_the_cleanups)
@@ -453,11 +463,10 @@ static void make_and_block(void *arg)
 	CHECK_EQ(tuck_defer(free_it, group), 0);
 	start(end_slowly, 0);
 	start(end_slowly, 0);
+	await_begun(2);
 	mark('b');
 	if (arg)
 		tuck_block(TUCK_FOREVER);
-	else
-		tuck_sleep(tuck_after(TUCK_MS(2)));
 }
 
 TEST(a_maker_that_is_killed_takes_its_group_along)
@@ -800,7 +809,7 @@ static int free_inner(void *arg)
 
 	CHECK_EQ(tuck_group_new(&inner, *(tuck_ns *)arg), 0);
 	CHECK(tuck_group_go(inner, end_slowly, NULL) > 0);
-	tuck_yield();
+	await_begun(1);
 	CHECK_EQ(tuck_sleep(tuck_after(TUCK_SEC(90))), -ETIME);
 	tuck_group_free(inner);
 	CHECK_EQ(cleaned, 1);
