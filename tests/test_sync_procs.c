@@ -26,26 +26,41 @@ static void join(int proc)
 	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
 }
 
+static tuck_ns storm_end;
+
+/*
+ * Where procs wait for one another without sleeping, a turn may take a
+ * machine with fewer cores than work a time slice. So there are this many
+ * turns, or as many as there is time for, but not fewer than some.
+ */
+static bool enough(int turns, int most)
+{
+	return turns >= most || (turns >= most / 200 && tuck_now() > storm_end);
+}
+
+static int start_one(void (*fn)(void *), void *arg)
+{
+	int proc = tuck_proc_start(NULL, fn, arg);
+
+	CHECK(proc >= 0);
+	return proc;
+}
+
+static int start_storm(void (*fn)(void *), void *arg)
+{
+	storm_end = tuck_after(TUCK_SEC(5));
+	return start_one(fn, arg);
+}
+
 static void in_procs(void (*fn)(void *), void *arg)
 {
 	int proc[PROCS];
 
-	for (int i = 0; i < PROCS; i++) {
-		proc[i] = tuck_proc_start(NULL, fn, arg);
-		CHECK(proc[i] >= 0);
-	}
+	storm_end = tuck_after(TUCK_SEC(5));
+	for (int i = 0; i < PROCS; i++)
+		proc[i] = start_one(fn, arg);
 	for (int i = 0; i < PROCS; i++)
 		join(proc[i]);
-}
-
-/*
- * Where procs wait for one another without sleeping, a turn may take a
- * machine with fewer cores than work its time slice. So there are this many
- * turns, or as many as there is time for, but not fewer than some.
- */
-static bool enough(int turns, int most, tuck_ns end)
-{
-	return turns >= most || (turns >= most / 200 && tuck_now() > end);
 }
 
 static uint32_t seed_of(const void *p)
@@ -96,7 +111,7 @@ static void exclude_often(void *arg)
 {
 	uint32_t random = seed_of(arg);
 
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; !enough(i, rounds); i++) {
 		atomic_fetch_add(&successes, exclude(&random));
 		any_pause(&random);
 	}
@@ -149,7 +164,7 @@ static void read_or_write_often(void *arg)
 {
 	uint32_t random = seed_of(arg);
 
-	for (int i = 0; i < rounds; i++)
+	for (int i = 0; !enough(i, rounds); i++)
 		read_or_write(&random);
 }
 
@@ -169,7 +184,7 @@ static void hold_often(void *arg)
 {
 	uint32_t random = seed_of(arg);
 
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; !enough(i, rounds); i++) {
 		int r = tuck_sem_wait(&sem, any_deadline(&random));
 
 		if (r < 0) {
@@ -265,7 +280,7 @@ static void wait_for_sets(void *arg)
 {
 	(void)arg;
 	while (tuck_event_wait(&automatic, TUCK_FOREVER) == 0) {
-		if (atomic_fetch_add(&wakes, 1) >= rounds)
+		if (enough(atomic_fetch_add(&wakes, 1), rounds))
 			break;
 		atomic_fetch_sub(&sets, 1);
 	}
@@ -275,23 +290,24 @@ static void wait_for_sets(void *arg)
 static void set_often(void *arg)
 {
 	(void)arg;
-	while (atomic_load(&wakes) <= rounds) {
+	while (!enough(atomic_load(&wakes), rounds)) {
 		if (atomic_load(&sets) == 0) {
 			atomic_fetch_add(&sets, 1);
 			CHECK_EQ(tuck_event_set(&automatic), 0);
 		}
 		tuck_yield();
 	}
+	CHECK_EQ(tuck_event_set(&automatic), 0);	/* to end by it */
 }
 
 /* One set at a time: each wakes one. */
 TEST_LIMIT(event_wakes_one_for_each_set, 60)
 {
-	int proc = tuck_proc_start(NULL, set_often, NULL);
+	int proc = start_storm(set_often, NULL);
 
 	IN_WORKERS(wait_for_sets);
 	join(proc);
-	CHECK(wakes >= rounds);
+	CHECK(enough(wakes, rounds));
 }
 
 /* One that locks in the instant between a waiter's unlock and its wait. */
@@ -300,11 +316,14 @@ static atomic_int wanted, signalled;
 static void signal_at_once(void *arg)
 {
 	(void)arg;
-	for (int i = 1; i <= rounds; i++) {
+	for (int i = 1;; i++) {
 		while (atomic_load(&wanted) < i)
-			;
+			if (atomic_load(&ended))
+				return;
+			else
+				sched_yield();
 		while (tuck_mutex_lock(&mutex, TUCK_NOWAIT) < 0)
-			;
+			sched_yield();
 		atomic_store(&signalled, i);
 		CHECK_EQ(tuck_cond_signal(&filled), 0);
 		CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
@@ -313,11 +332,9 @@ static void signal_at_once(void *arg)
 
 TEST_LIMIT(cond_is_waited_for_before_the_unlock, 60)
 {
-	int proc;
+	int proc = start_storm(signal_at_once, NULL);
 
-	rounds = 20000;
-	proc = tuck_proc_start(NULL, signal_at_once, NULL);
-	for (int i = 1; i <= rounds; i++) {
+	for (int i = 1; !enough(i, 20000); i++) {
 		CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 		atomic_store(&wanted, i);
 		while (atomic_load(&signalled) < i)
@@ -325,6 +342,7 @@ TEST_LIMIT(cond_is_waited_for_before_the_unlock, 60)
 				 0);
 		CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
 	}
+	atomic_store(&ended, 1);
 	join(proc);
 }
 
@@ -343,12 +361,12 @@ static void post_one_at_a_time(void *posts)
 /* Posts to one that is about to give up, or just did. */
 TEST_LIMIT(no_post_is_lost_to_a_deadline, 60)
 {
-	tuck_ns end = tuck_after(TUCK_SEC(5)), lost = patience();
+	tuck_ns lost = patience();
 	int proc, posts = 0;
 
 	CHECK_EQ(tuck_sem_init(&sem, 0), 0);
-	proc = tuck_proc_start(NULL, post_one_at_a_time, &posts);
-	while (!enough(got, 20000, end)) {
+	proc = start_storm(post_one_at_a_time, &posts);
+	while (!enough(got, 20000)) {
 		int r = tuck_sem_wait(&sem, 1);
 
 		CHECK(r == 0 || r == -ETIMEDOUT);
@@ -462,7 +480,7 @@ static void kill_workers(void *arg)
 	uint32_t random = seed_of(arg);
 	tuck_id id[WORKERS] = { 0 };
 
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; !enough(i, rounds); i++) {
 		int k = (int)(next_random(&random) % WORKERS);
 
 		if (!id[k]) {
@@ -519,7 +537,7 @@ static void end_owners(void *arg)
 	uint32_t random = seed_of(arg);
 	tuck_id id[WORKERS] = { 0 };
 
-	for (int i = 0; i < rounds; i++) {
+	for (int i = 0; !enough(i, rounds); i++) {
 		int k = (int)(next_random(&random) % WORKERS);
 		int how = (int)(next_random(&random) % 3), r;
 
@@ -754,11 +772,10 @@ static int wait_for_gift(struct gift *g, int i, tuck_ns deadline)
 /* Who was let go frees the object; AddressSanitizer knows if that is early. */
 TEST_LIMIT(the_last_one_frees_it, 60)
 {
-	tuck_ns end = tuck_after(TUCK_SEC(5));
 	uint32_t random = 1;
-	int proc = tuck_proc_start(NULL, let_go, NULL);
+	int proc = start_storm(let_go, NULL);
 
-	for (int i = 0; !enough(i, 4 * rounds, end); i++) {
+	for (int i = 0; !enough(i, 4 * rounds); i++) {
 		struct gift *g = calloc(1, sizeof(*g));
 
 		CHECK_EQ(tuck_event_init(&g->automatic, 1), 0);
