@@ -101,9 +101,9 @@ def expires_keys():
         assert cli(k, "expire", "d", "1") == "(integer) 1"
         assert cli(k, "set", "d", "2") == "OK"      # which lasts
         assert cli(k, "get", "c") == "(nil)"
-        assert re.fullmatch(r"\(integer\) (1000|99\d)", cli(k, "ttl", "b"))
+        assert re.fullmatch(r"\(integer\) (1000|9\d\d)", cli(k, "ttl", "b"))
         cli(k, "incr", "b")
-        assert re.fullmatch(r"\(integer\) (1000|99\d)", cli(k, "ttl", "b"))
+        assert re.fullmatch(r"\(integer\) (1000|9\d\d)", cli(k, "ttl", "b"))
         until(lambda: cli(k, "get", "a") == "(nil)")
         assert cli(k, "mget", "a", "b", "c", "d") == \
             '1) (nil)\n2) "2"\n3) (nil)\n4) "2"'
