@@ -2,7 +2,8 @@
 /*
  * Runs the tests of a program and reports them as TAP:
  *	test_x [--list] [--repeat N] [name...]
- * Limits are multiplied by TEST_TIME_SCALE from the environment.
+ * Limits are multiplied by TEST_TIME_SCALE from the environment, and by the
+ * number of those who share a core.
  *
  * Invariants:
  * 1. Each test runs in a process of its own, in the order of the file, with a
@@ -180,6 +181,17 @@ static int time_scale(void)
 	return s && atoi(s) > 0 ? atoi(s) : 1;
 }
 
+/* How many there are for each core. */
+static int crowd(void)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	double load = 0;
+
+	if (getloadavg(&load, 1) < 1 || cores < 1 || load < (double)cores)
+		return 1;
+	return (int)(load / (double)cores);
+}
+
 static void child(const struct test *t, const sigset_t *mask)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -193,7 +205,7 @@ static void child(const struct test *t, const sigset_t *mask)
 
 int check_run(const struct test *t)
 {
-	struct timespec limit = { t->limit_s * time_scale(), 0 };
+	struct timespec limit = { t->limit_s * time_scale() * crowd(), 0 };
 	sigset_t chld, mask;
 	int status = 0, late = 0;
 	pid_t pid;

@@ -72,7 +72,7 @@ TEST(hang)
 {
 	setenv("TEST_TIME_SCALE", "1", 1);
 	CHECK_EQ(run(hangs), TEST_FAILED);
-	CHECK_STR(check_why(), "still running after 1 s");
+	CHECK(strstr(check_why(), "still running after "));
 }
 
 TEST(skip)
