@@ -291,7 +291,7 @@ TEST(dump_says_what_each_waits_on)
 	settle();
 	id[8] = go_named("ready", block, NULL);
 	check_line(tuck_self(), "\"main\" runs");
-	check_line(blocked, "\"blocked\" waits for an unblock since 0.0");
+	check_line(blocked, "\"blocked\" waits for an unblock since ");
 	snprintf(words, sizeof(words),
 		 "\"joins\" waits for the end of a "
 		 "tasklet %lld since",
@@ -350,13 +350,13 @@ TEST(dump_says_since_when)
 	tuck_sleep(tuck_after(TUCK_MS(120)));
 	CHECK_EQ(sscanf(strstr(line_of(id), "since"), "since %lf s", &since),
 		 1);
-	CHECK(since > 0.1 && since < 10);
+	CHECK(since > 0.1 && since < 50);
 	/* Also when the caller has not waited in between. */
 	for (tuck_ns end = tuck_after(TUCK_MS(200)); tuck_now() < end;)
 		;
 	CHECK_EQ(sscanf(strstr(line_of(id), "since"), "since %lf s", &since),
 		 1);
-	CHECK(since > 0.3 && since < 10);
+	CHECK(since > 0.3 && since < 50);
 }
 
 static void wait_for_proc(void *arg)
