@@ -415,6 +415,46 @@ TEST(null_objects)
 
 /* -- mutex -- */
 
+static void init_on_a_slot(void *arg)
+{
+	struct tuck_mutex m;
+	struct tuck_event e;
+
+	(void)arg;
+	CHECK_EQ(tuck_mutex_init(&m), -EINVAL);
+	CHECK_EQ(tuck_event_init(&e, 0), -EINVAL);
+}
+
+static void init_on_an_own_stack(void *arg)
+{
+	struct tuck_mutex m;
+
+	(void)arg;
+	CHECK_EQ(tuck_mutex_init(&m), 0);
+	CHECK_EQ(tuck_mutex_fini(&m), 0);
+}
+
+static void wait_on_a_slot(void *arg)
+{
+	struct tuck_sem s = TUCK_SEM_INIT(0);
+
+	(void)arg;
+	tuck_sem_wait(&s, tuck_after(TUCK_MS(1)));
+}
+
+TEST(objects_lie_where_they_stay)
+{
+	struct tuck_attr own = { .stack_bytes = 65536 };
+
+	go(init_on_a_slot, NULL);
+	CHECK(tuck_go_with(&own, init_on_an_own_stack, NULL) > 0);
+	tuck_yield();
+	CHECK_DIES(-SIGABRT, "lies on a stack that tasklets share", {
+		go(wait_on_a_slot, NULL);
+		tuck_yield();
+	});
+}
+
 TEST(mutex_errors)
 {
 	struct tuck_mutex m;

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <tuck/sync.h>
 
+#include "ctx/slots.h"
 #include "task/waitq.h"
 
 /* The queue in an object: the caller's memory as the library sees it. */
@@ -17,6 +18,9 @@
 static inline int tuck__sync_init(void *object, size_t bytes, int64_t word)
 {
 	TUCK__REQUIRE(object, -EINVAL);
+	TUCK__REQUIRE(!tuck__tls ||
+			      !tuck__slots_hold(&tuck__tls->cache, object),
+		      -EINVAL);
 	__builtin_memset(object, 0, bytes);
 	TUCK__QUEUE(object)->word = word;
 	return 0;

@@ -24,6 +24,12 @@ void tuck__slots_untake(struct tuck__cache *c, struct tuck__ctx *ctx);
 /* A context has left its slot for good. */
 void tuck__slots_leave(struct tuck__cache *c, struct tuck__stack *s);
 
+/* Whether p lies on a slot: whose bytes these are, the next switch decides. */
+static inline bool tuck__slots_hold(const struct tuck__cache *c, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)c->region < c->region_bytes;
+}
+
 void tuck__slots_fini(struct tuck__cache *c);
 
 #endif

@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "ctx/slots.h"
 #include "task/waitq.h"
 
 #define SPINS	100		/* then its holder may have no CPU */
@@ -151,6 +152,10 @@ int tuck__waitq_wait(struct tuck__sched *s, struct tuck__waitq *q,
 	bool for_good = kind->owned && deadline == TUCK_FOREVER &&
 			!(self->w.bits & TUCK__SCOPED);
 
+	if (tuck__unlikely(tuck__slots_hold(&s->cache, q)))
+		tuck__fatal("an object of tuck/sync.h, at %p, lies on a stack "
+			    "that tasklets share (rule S1)",
+			    (void *)q);
 	tuck__wait_for(s, kind->why, q);
 	set_grant(self, for_good ? TUCK__QUEUED_FOR_GOOD : TUCK__QUEUED);
 	put_in(q, kind, self);
