@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What procs know of one another: a registry of schedulers, posts to
- * tasklets of other procs, and whether everybody waits for ever.
+ * tasklets of other procs, requests to the procs, and whether everybody
+ * waits for ever.
  *
  * A post sets a flag in the tasklet's id word. Whoever sets the first flag
  * pushes the tasklet on its proc's inbox, a lock-free stack with one reader.
- * Nothing is allocated, so a post cannot fail on a live tasklet.
+ * Nothing is allocated, so a post cannot fail on a live tasklet. A request
+ * lies in the same stack; the lowest bit of a link tells it from a tasklet.
  *
  * Invariants:
  * 1. A tasklet is in an inbox, or about to be pushed, exactly while its id
@@ -17,6 +19,8 @@
  * 3. Scheds are never freed, only used again, so a poster may touch one that
  *    has just ended; what it must not touch, the idle hook's resources, is
  *    under the sched's kick_lock.
+ * 4. The inbox of a sched that nobody uses, or did, is CLOSED: each request
+ *    is run, or refused. Tasklets that could be posted to have ended by then.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -29,6 +33,9 @@
 
 #include "base/mem.h"
 #include "task/waitq.h"
+
+#define REQUEST	((uintptr_t)1)		/* in a link */
+#define CLOSED	REQUEST			/* in place of the first link */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
@@ -110,15 +117,24 @@ static void kick(struct tuck__sched *s)
 	pthread_mutex_unlock(&s->kick_lock);
 }
 
-static void push(struct tuck__sched *s, struct tuck__tasklet *t)
+/* Put what the link leads to on the inbox; false: that is closed. */
+static bool push(struct tuck__sched *s, uintptr_t link, uintptr_t *next)
 {
-	struct tuck__tasklet *head = atomic_load(&s->inbox);
+	uintptr_t head = atomic_load(&s->inbox);
 
-	do
-		t->inbox_next = head;
-	while (!atomic_compare_exchange_weak(&s->inbox, &head, t));
+	do {
+		if (head == CLOSED)
+			return false;
+		*next = head;
+	} while (!atomic_compare_exchange_weak(&s->inbox, &head, link));
 	if (atomic_exchange(&s->sleeping, 0))
 		kick(s);
+	return true;
+}
+
+bool tuck__request(struct tuck__sched *s, struct tuck__request *r)
+{
+	return push(s, (uintptr_t)r | REQUEST, &r->next);
 }
 
 int tuck__post(tuck_id id, int64_t flag)
@@ -137,8 +153,18 @@ int tuck__post(tuck_id id, int64_t flag)
 			return 0;
 	} while (!atomic_compare_exchange_weak(&t->id, &word, word | flag));
 	if (word == id)
-		push(s, t);
+		push(s, (uintptr_t)t, &t->inbox_next);
 	return 0;
+}
+
+/* It waits for what others do, and they have. */
+static bool woken(const struct tuck__tasklet *t)
+{
+	const struct tuck__far *far = t->what;
+
+	if (t->w.why >= TUCK__WHY_SHARED && t->w.why <= TUCK__WHY_HOME)
+		return atomic_load(&far->state) != TUCK__FAR_WAITS;
+	return t->w.why == TUCK__WHY_PROC || tuck__waitq_woken(t);
 }
 
 static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
@@ -148,8 +174,7 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 
 	if (word & TUCK__ID_UNBLOCK)
 		tuck__unblock(s, t);
-	if ((word & TUCK__ID_POKE) &&
-	    (t->w.why == TUCK__WHY_PROC || tuck__waitq_woken(t)))
+	if ((word & TUCK__ID_POKE) && woken(t))
 		tuck__wake(s, t, 0);
 	if (word & TUCK__ID_CANCEL)
 		tuck__cancel(s, t);
@@ -157,22 +182,45 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__kill(s, t);
 }
 
+static struct tuck__request *request_of(uintptr_t link)
+{
+	return (struct tuck__request *)(link & ~REQUEST);
+}
+
+static uintptr_t *next_of(uintptr_t link)
+{
+	return link & REQUEST ? &request_of(link)->next :
+				&((struct tuck__tasklet *)link)->inbox_next;
+}
+
+static void empty(struct tuck__sched *s, uintptr_t end)
+{
+	uintptr_t link, next, oldest = 0;
+
+	for (link = atomic_exchange(&s->inbox, end); link; link = next) {
+		next = *next_of(link);
+		*next_of(link) = oldest;
+		oldest = link;
+	}
+	for (link = oldest; link; link = next) {
+		next = *next_of(link);
+		if (link & REQUEST)
+			request_of(link)->run(s, request_of(link));
+		else
+			deliver(s, (struct tuck__tasklet *)link);
+	}
+}
+
 void tuck__inbox_drain(struct tuck__sched *s)
 {
-	struct tuck__tasklet *t, *next, *oldest = NULL;
+	if (tuck__unlikely(
+		    atomic_load_explicit(&s->inbox, memory_order_relaxed)))
+		empty(s, 0);
+}
 
-	if (tuck__likely(
-		    !atomic_load_explicit(&s->inbox, memory_order_relaxed)))
-		return;
-	for (t = atomic_exchange(&s->inbox, NULL); t; t = next) {
-		next = t->inbox_next;
-		t->inbox_next = oldest;
-		oldest = t;
-	}
-	for (t = oldest; t; t = next) {
-		next = t->inbox_next;
-		deliver(s, t);
-	}
+void tuck__inbox_close(struct tuck__sched *s)
+{
+	empty(s, CLOSED);
 }
 
 /* -- everybody waits for ever -- */

@@ -389,14 +389,16 @@ static int stay(struct tuck__ctx *from_ctx, struct tuck__ctx *to_ctx)
 	from = tuck__container(from_ctx, struct tuck__tasklet, ctx);
 	to = tuck__container(to_ctx, struct tuck__tasklet, ctx);
 	waits = from->w.why != TUCK__WHY_NONE;
-	if (waits)
+	if (waits) {
+		from->result = -ENOMEM;
 		tuck__unwait(s, from);
-	else
+	} else {
 		tuck__unready(s, from);
+	}
 	tuck__link_before(s->ready.next, &to->w.link);
 	s->current = from;
 	s->switches--;
-	return waits ? -ENOMEM : from->result;
+	return from->result;
 }
 
 static const struct tuck__ctx *running(const struct tuck__cache *c, char *who,
@@ -459,8 +461,13 @@ void tuck__sched_watch(struct tuck__sched *s, bool on)
 void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	struct tuck__select *select = t->what;
+	struct tuck__far *far = t->what;
 
 	tuck__heap_remove(&s->timers, &t->w.timer);
+	if (t->w.why >= TUCK__WHY_SHARED && t->w.why <= TUCK__WHY_HOME) {
+		far->over(s, t);
+		return;
+	}
 	if (t->w.why == TUCK__WHY_SELECT) {
 		for (uint32_t i = 0; i < select->n; i++)
 			tuck__link_cut(&select->cases[i].w.link);
@@ -497,8 +504,8 @@ void tuck__hand_over(struct tuck__sched *s, struct tuck__tasklet *t, int result)
 		tuck_yield();
 		return;
 	}
-	tuck__unwait(s, t);
 	t->result = result;
+	tuck__unwait(s, t);
 	tuck__link_before(s->ready.next, &self->w.link);
 	switch_to(s, self, t);
 }
@@ -538,6 +545,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->io = NULL;
 	s->io_fini = NULL;
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
+	atomic_store(&s->inbox, 0);
 	atomic_store(&s->sleeping, 0);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -567,6 +575,7 @@ struct tuck__sched *tuck__sched_make(void)
 	    !(s->main = tuck__table_new(s))) {
 		if (have_key)
 			pthread_setspecific(thread_ends, NULL);
+		tuck__inbox_close(s);
 		tuck__sched_set_idle(s, NULL, NULL);
 		pthread_cond_destroy(&s->kicked);
 		make_error = -ENOMEM;
@@ -603,6 +612,7 @@ void tuck__sched_fini(struct tuck__sched *s)
 		tuck__at_end(s);
 	tuck__policy_fini(s);
 	tuck__task_drop_all(s);
+	tuck__inbox_close(s);
 	if (s->io_fini)
 		s->io_fini(s);
 	tuck__sched_set_idle(s, NULL, NULL);

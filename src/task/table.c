@@ -75,7 +75,7 @@ struct tuck__tasklet *tuck__table_new(struct tuck__sched *s)
 	tuck_id id;
 
 	if (t)
-		s->table.free = t->inbox_next;
+		s->table.free = (struct tuck__tasklet *)t->inbox_next;
 	else
 		t = grow(s);
 	if (!t)
@@ -97,7 +97,7 @@ void tuck__table_free(struct tuck__sched *s, struct tuck__tasklet *t,
 	if (gen == (1u << GEN_BITS) - 1)
 		return;
 	keep(t, place, gen + 1);
-	t->inbox_next = s->table.free;
+	t->inbox_next = (uintptr_t)s->table.free;
 	s->table.free = t;
 }
 

@@ -31,6 +31,9 @@ enum tuck__why {
 	TUCK__WHY_GROUP,
 	TUCK__WHY_END,
 	/* From here on there is more to undo than a link. */
+	TUCK__WHY_SHARED,		/* to HOME: a struct tuck__far */
+	TUCK__WHY_RENDEZVOUS,
+	TUCK__WHY_HOME,
 	TUCK__WHY_SELECT,
 	TUCK__WHY_MUTEX,		/* to BARRIER: a wait queue, waitq.h */
 	TUCK__WHY_ONCE,
@@ -71,7 +74,7 @@ struct tuck__tasklet {
 	struct tuck__ctx ctx;		/* note: waits since, ms; */
 					/* mark: mutexes that it holds */
 	_Atomic(int64_t) id;		/* and posts from other procs */
-	struct tuck__tasklet *inbox_next;
+	uintptr_t inbox_next;		/* or the next free one */
 	void *what;			/* it waits on */
 	union {
 		void *elem;		/* of a wait on a channel */
@@ -112,11 +115,16 @@ struct tuck__defer {
 	uint32_t slice_class;
 };
 
-/* A case of a select. */
+struct tuck_chan;
+struct tuck_case;
+
+/* A case of a select, or what waits to send an error. */
 struct tuck__case {
 	struct tuck__waiter w;
 	struct tuck__tasklet *owner;
 	void *elem;
+	struct tuck_chan *chan;		/* NULL: it is in no queue */
+	int op, err;
 };
 
 /*
@@ -125,10 +133,34 @@ struct tuck__case {
  */
 struct tuck__select {
 	uint32_t n, slice_class;
+	struct tuck_case *user;		/* the caller's cases, or NULL */
 	struct tuck__case cases[];
 };
 
 struct tuck__sched;
+
+/*
+ * A wait that any thread may end: it changes the state, then wakes by the
+ * tasklet's id. It begins what `what` points to. Its proc calls over when it
+ * is over, for whatever reason, before the tasklet runs; over knows better
+ * than t->result how, if others were first.
+ */
+struct tuck__far {
+	_Atomic(uint32_t) state;	/* enum tuck__far_state */
+	void (*over)(struct tuck__sched *s, struct tuck__tasklet *t);
+};
+
+enum tuck__far_state {
+	TUCK__FAR_WAITS,
+	TUCK__FAR_TAKEN,		/* it is over; how is being noted, */
+	TUCK__FAR_OVER			/* or has been */
+};
+
+/* Something to be done by another proc, when it looks into its inbox. */
+struct tuck__request {
+	uintptr_t next;			/* in the inbox */
+	void (*run)(struct tuck__sched *s, struct tuck__request *r);
+};
 
 /*
  * What a proc does when nothing is ready: the idle hook.
@@ -191,7 +223,7 @@ struct tuck__sched {
 	uint32_t number;		/* in the registry */
 	bool in_use;			/* registry's lock */
 	bool stuck;			/* registry's lock */
-	_Alignas(64) _Atomic(struct tuck__tasklet *) inbox;
+	_Alignas(64) _Atomic(uintptr_t) inbox;
 	atomic_int sleeping;
 };
 
@@ -299,13 +331,13 @@ static inline int tuck__wait(struct tuck__sched *s, enum tuck__why why,
 	return tuck__wait_now(s, deadline);
 }
 
-/* Undo of a wait what is more than one link. */
+/* Undo of a wait what is more than one link; may correct t->result. */
 void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t);
 
 /* Take t out of what it waits in, its timer too. */
 static inline void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	if (tuck__unlikely(t->w.timer.place || t->w.why >= TUCK__WHY_SELECT))
+	if (tuck__unlikely(t->w.timer.place || t->w.why >= TUCK__WHY_SHARED))
 		tuck__unwait_special(s, t);
 	else
 		tuck__link_cut(&t->w.link);
@@ -316,8 +348,8 @@ static inline void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
 static inline void tuck__wake(struct tuck__sched *s, struct tuck__tasklet *t,
 			      int result)
 {
-	tuck__unwait(s, t);
 	t->result = result;
+	tuck__unwait(s, t);
 	tuck__link_before(&s->ready, &t->w.link);
 }
 
@@ -385,6 +417,15 @@ int tuck__registry_limit(uint32_t n);
 int tuck__post(tuck_id id, int64_t flag);
 
 void tuck__inbox_drain(struct tuck__sched *s);
+
+/*
+ * Have s run r between two turns of its tasklets: r must not switch. False:
+ * it has ended. A new proc may have taken its place, so r looks.
+ */
+bool tuck__request(struct tuck__sched *s, struct tuck__request *r);
+
+/* The last requests are run; no more can come. */
+void tuck__inbox_close(struct tuck__sched *s);
 
 /*
  * The proc is about to wait with nothing that could end it but other procs.

@@ -40,7 +40,7 @@ static struct tuck__link contended = { &contended, &contended };
 
 /* -- locks -- */
 
-static void lock(atomic_int *l)
+void tuck__spin_lock(atomic_int *l)
 {
 	int n = 0;
 
@@ -50,29 +50,29 @@ static void lock(atomic_int *l)
 				sched_yield();
 }
 
-static void unlock(atomic_int *l)
+void tuck__spin_unlock(atomic_int *l)
 {
 	atomic_store_explicit(l, 0, memory_order_release);
 }
 
 void tuck__waitq_lock(struct tuck__waitq *q)
 {
-	lock(&q->lock);
+	tuck__spin_lock(&q->lock);
 }
 
 void tuck__waitq_unlock(struct tuck__waitq *q)
 {
-	unlock(&q->lock);
+	tuck__spin_unlock(&q->lock);
 }
 
 void tuck__owners_lock(void)
 {
-	lock(&owners);
+	tuck__spin_lock(&owners);
 }
 
 void tuck__owners_unlock(void)
 {
-	unlock(&owners);
+	tuck__spin_unlock(&owners);
 }
 
 static inline atomic_int *lock_of(struct tuck__waitq *q)
@@ -140,8 +140,8 @@ static int settle(int r)
 		tuck__own(self);
 		return grant == TUCK__INHERITS ? -EOWNERDEAD : 0;
 	}
-	lock(lock_of(q));
-	unlock(lock_of(q));
+	tuck__spin_lock(lock_of(q));
+	tuck__spin_unlock(lock_of(q));
 	return 0;
 }
 
@@ -159,7 +159,7 @@ int tuck__waitq_wait(struct tuck__sched *s, struct tuck__waitq *q,
 	tuck__wait_for(s, kind->why, q);
 	set_grant(self, for_good ? TUCK__QUEUED_FOR_GOOD : TUCK__QUEUED);
 	put_in(q, kind, self);
-	unlock(lock_of(q));
+	tuck__spin_unlock(lock_of(q));
 	return settle(tuck__wait_now(s, deadline));
 }
 
@@ -203,13 +203,13 @@ void tuck__waitq_leave(struct tuck__tasklet *t)
 	if (tuck__waitq_granted(t))
 		return;			/* q may be gone */
 	l = lock_of(q);
-	lock(l);
+	tuck__spin_lock(l);
 	if (!tuck__waitq_granted(t)) {
 		take_out(q, t, TUCK__NOT_QUEUED);
 		if (q->kind->left)
 			q->kind->left(q);
 	}
-	unlock(l);
+	tuck__spin_unlock(l);
 }
 
 /* -- owners -- */
@@ -231,14 +231,14 @@ static void pass_on_owned(struct tuck__tasklet *t, struct tuck__waitq *q,
 {
 	tuck_id next = 0;
 
-	lock(&owners);
+	tuck__spin_lock(&owners);
 	if (tuck__waitq_owner(q) == id) {
 		if (grant == TUCK__INHERITS && q->n == 0)
 			tuck__own(t);
 		else
 			next = tuck__waitq_hand_over(q, grant);
 	}
-	unlock(&owners);
+	tuck__spin_unlock(&owners);
 	if (next)
 		tuck__waitq_wake(next);
 }
@@ -253,8 +253,8 @@ void tuck__waitq_pass_on(struct tuck__tasklet *t, tuck_id id)
 		pass_on_owned(t, q, id, grant);
 		return;
 	}
-	lock(lock_of(q));		/* who told it is out */
-	unlock(lock_of(q));
+	tuck__spin_lock(lock_of(q));		/* who told it is out */
+	tuck__spin_unlock(lock_of(q));
 	if (grant == TUCK__GIVEN)
 		q->kind->pass_on(q, id);
 }
@@ -278,10 +278,10 @@ void tuck__waitq_orphan(tuck_id id)
 	tuck_id next;
 
 	do {
-		lock(&owners);
+		tuck__spin_lock(&owners);
 		q = owned_by(id);
 		next = q ? tuck__waitq_hand_over(q, TUCK__INHERITS) : 0;
-		unlock(&owners);
+		tuck__spin_unlock(&owners);
 		if (next)
 			tuck__waitq_wake(next);
 	} while (next);

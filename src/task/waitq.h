@@ -56,10 +56,13 @@ struct tuck__ownedq {
 } __attribute__((__may_alias__));
 
 /*
- * A lock of our own: nothing in here waits, switches or calls the system,
- * but where many are told at once. Queues with an owner share one, so that
- * who waits for whom can be seen.
+ * A lock of our own: nobody waits, switches or calls the system while he has
+ * it, but where many are told at once. All zero it is free.
  */
+void tuck__spin_lock(atomic_int *l);
+void tuck__spin_unlock(atomic_int *l);
+
+/* Queues with an owner share one, so that who waits for whom can be seen. */
 void tuck__waitq_lock(struct tuck__waitq *q);
 void tuck__waitq_unlock(struct tuck__waitq *q);
 void tuck__owners_lock(void);
