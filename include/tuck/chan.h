@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Channels, after Hoare's CSP by way of Newsqueak, Alef and Stackless: typed
- * by element size, rendezvous or buffered. A channel belongs to the proc
- * that made it; calls from another return -EXDEV.
+ * by element size, rendezvous or buffered; and rendezvous by tags.
+ *
+ * A channel may be used by tasklets of any proc. At first it belongs to the
+ * proc that made it, where a message costs no more than a switch. The first
+ * call from another proc makes it shared, for which it waits, even with
+ * TUCK_NOWAIT, until the first proc looks into its inbox: when its tasklets
+ * wait, or after 128 switches. From then on it belongs to nobody, and goes
+ * on when the proc that made it ends. tuck_chan_share() says so beforehand.
+ * Whoever frees a channel sees to it that nobody enters a call with it then.
  */
 #ifndef TUCK_CHAN_H
 #define TUCK_CHAN_H
@@ -43,8 +50,8 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity);
  * Switches: may.
  * Errors: -EPIPE once closed (also for a sender that waits), -ETIMEDOUT,
  * -EAGAIN for TUCK_NOWAIT, -EINVAL for a null channel or element or a
- * negative deadline, -EBADF for a freed channel, -EXDEV, -EDEADLK in the
- * main tasklet when nothing can wake it.
+ * negative deadline, -EBADF for a freed channel, -EDEADLK in the main tasklet
+ * when nothing can wake it.
  */
 int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline);
 
@@ -52,38 +59,57 @@ int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline);
  * Receive an element into *ret_elem, in the order of sending. A closed
  * channel first gives what it still holds.
  * Switches: may.
- * Errors: -EPIPE once closed and drained, otherwise as tuck_chan_send().
+ * Errors: -EPIPE once closed and drained, what tuck_chan_fail() sent,
+ * otherwise as tuck_chan_send().
  */
 int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline);
 
 /*
+ * Send an error in place of an element: err, below 0, is what the receiver's
+ * call returns, or its case's ret_err. It waits and takes a buffer's room
+ * like an element.
+ * Switches: may.
+ * Errors: -EINVAL also for an err of 0 or above, -ENOMEM, otherwise as
+ * tuck_chan_send().
+ */
+int tuck_chan_fail(struct tuck_chan *chan, int err, tuck_ns deadline);
+
+/*
+ * Make it shared: by the proc that made it, before it goes on without looking
+ * into its inbox. Those who wait keep their places.
+ * Switches: no; in another proc, as the first use. Errors: -EINVAL for null,
+ * -EBADF for a freed channel.
+ */
+int tuck_chan_share(struct tuck_chan *chan);
+
+/*
  * Close: senders, waiting or to come, get -EPIPE; receivers drain first.
- * Switches: no.
+ * Switches: no; as another proc's first use, may.
  * Errors: -EINVAL for null, -EPIPE if closed before, -EBADF for a freed
- * channel, -EXDEV.
+ * channel.
  */
 int tuck_chan_close(struct tuck_chan *chan);
 
 /*
  * Close and free, with the elements that are still inside. Whoever waits is
  * woken with -EPIPE. NULL is ignored. A later use of the pointer gives
- * -EBADF while the runtime still remembers it (the last 64 freed).
- * Switches: no. Errors: none; freeing twice, or from another proc while the
- * one that made the channel lives, ends the process with a message.
+ * -EBADF while the runtime still remembers it (the last 64 freed). One that
+ * is not shared, from another proc: when the proc that made it looks.
+ * Switches: no. Errors: none; freeing twice ends the process with a message.
  */
 void tuck_chan_free(struct tuck_chan *chan);
 
 /*
  * How many tasklets wait: above 0 senders, below 0 receivers.
- * Switches: no. Errors: none; 0 for a null, freed or other
- * proc's channel.
+ * Switches: no; as another proc's first use, may. Errors: none; 0 for a null
+ * or freed channel.
  */
 int tuck_chan_balance(const struct tuck_chan *chan);
 
 /*
- * How many elements the buffer holds.
- * Switches: no. Errors: none; 0 for a null, freed or other
- * proc's channel.
+ * How many elements, and errors, the buffer holds.
+ * Switches: no; as another proc's first use, may. Errors: none; 0 for a null
+ * or freed channel.
  */
 size_t tuck_chan_count(const struct tuck_chan *chan);
 
@@ -91,9 +117,9 @@ size_t tuck_chan_count(const struct tuck_chan *chan);
  * Set who runs on after a meeting. A new channel prefers the receiver, one
  * with capacity neither, so that elements gather in its buffer. It concerns
  * a meeting with somebody who waits, not an element that only goes into or
- * comes out of the buffer.
- * Switches: no. Errors: -EINVAL for null or an unknown preference, -EBADF,
- * -EXDEV.
+ * comes out of the buffer; and somebody of the same proc.
+ * Switches: no; as another proc's first use, may. Errors: -EINVAL for null or
+ * an unknown preference, -EBADF.
  */
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer);
 
@@ -103,21 +129,33 @@ struct tuck_case {
 	struct tuck_chan *chan;	/* NULL: this case never goes */
 	enum tuck_op op;
 	void *elem;		/* what is sent, or where it is received */
-	int ret_err;		/* of the case that went: 0, or -EPIPE */
+	int ret_err;		/* of the case that went: 0, -EPIPE, or */
+				/* what tuck_chan_fail() sent */
 };
 
 /*
  * Wait until one of n cases can go, and do just that one. Of several that
  * can go, each is as likely as the others. A closed channel makes its case
  * go with ret_err -EPIPE. The cases are read before the call waits. Alef's
- * alt, Go's select.
+ * alt, Go's select. One channel that is not the caller's proc's own makes
+ * all of them shared.
  * Switches: may. Returns the index of the case that went.
  * Errors: -EINVAL for a negative n, null cases, a null element or an unknown
- * op, -EBADF,
- * -EXDEV, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EDEADLK as tuck_chan_send(),
- * also for no cases and TUCK_FOREVER.
+ * op, -EBADF, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EDEADLK as
+ * tuck_chan_send(), also for no cases and TUCK_FOREVER.
  */
 int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline);
+
+/*
+ * Meet another tasklet, of any proc, that calls this with the same tag, and
+ * swap values. A third one waits for a fourth. Plan 9's rendezvous. ret_value
+ * may be NULL.
+ * Switches: may; the one who comes second goes on.
+ * Errors: -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT when nobody waits, -EINVAL for
+ * a negative deadline, -EDEADLK as tuck_chan_send().
+ */
+int tuck_rendezvous(const void *tag, void *value, void **ret_value,
+		    tuck_ns deadline);
 
 #ifdef __cplusplus
 }

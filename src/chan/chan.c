@@ -9,18 +9,18 @@
  *    partner copies there or from there by rule S1's translation, for the
  *    stack may be tucked away.
  * 3. Who was woken does not touch the channel again: it may be freed.
- * 4. Only its home proc touches a channel, so it needs no lock.
+ * 4. Until another proc wants to use it, only its home proc touches a
+ *    channel, so it needs no lock. Then it becomes shared for good: home.c
+ *    tells how, shared.c what it is from then on.
  *
  * Why not otherwise: copying through a cell in the channel costs a second
- * copy; locks would cost each proc-local message more than its switch.
+ * copy; locks would cost each proc-local message more than its switch. That
+ * a channel is shared costs one that is not no instruction: nobody is at
+ * home then.
  */
-#include <string.h>
-
 #include "base/mem.h"
 #include "chan/chan.h"
 
-#define MAGIC_LIVE	0x7475636bu	/* "tuck" */
-#define MAGIC_FREED	0x67676e65u
 #define REMEMBERED	64
 
 struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
@@ -41,7 +41,8 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 		tuck__free(chan);
 		return NULL;
 	}
-	chan->magic = MAGIC_LIVE;
+	chan->magic = TUCK__CHAN_LIVE;
+	chan->refs = 1;
 	chan->elem_bytes = (uint32_t)elem_bytes;
 	chan->capacity = capacity;
 	chan->home = s->main_id;
@@ -51,41 +52,20 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 	return chan;
 }
 
-int tuck__chan_check(const struct tuck_chan *chan, const struct tuck__sched *s)
+int tuck__chan_check(const struct tuck_chan *chan, const void *elem,
+		     tuck_ns deadline)
 {
 	TUCK__REQUIRE(chan, -EINVAL);
-	TUCK__REQUIRE(chan->magic == MAGIC_LIVE, -EBADF);
-	TUCK__REQUIRE(s && chan->home == s->main_id, -EXDEV);
+	TUCK__REQUIRE(chan->magic == TUCK__CHAN_LIVE, -EBADF);
+	TUCK__REQUIRE(deadline >= 0 && (elem || !chan->elem_bytes), -EINVAL);
 	return 0;
 }
 
-/* -- elements -- */
-
-static inline void copy(void *to, const void *from, size_t n)
+int tuck__ring_errs(struct tuck_chan *chan)
 {
-	if (n == 8)
-		__builtin_memcpy(to, from, 8);
-	else if (n)
-		memcpy(to, from, n);
-}
-
-static inline char *cell(const struct tuck_chan *chan, size_t i)
-{
-	if (i >= chan->capacity)
-		i -= chan->capacity;
-	return chan->ring + i * chan->elem_bytes;
-}
-
-static inline void ring_put(struct tuck_chan *chan, const void *elem)
-{
-	copy(cell(chan, chan->first + chan->count++), elem, chan->elem_bytes);
-}
-
-static inline void ring_get(struct tuck_chan *chan, void *ret_elem)
-{
-	copy(ret_elem, cell(chan, chan->first), chan->elem_bytes);
-	chan->first = chan->first + 1 == chan->capacity ? 0 : chan->first + 1;
-	chan->count--;
+	if (chan->capacity && !chan->errs)
+		chan->errs = tuck__alloc(chan->capacity * sizeof(int));
+	return chan->capacity && !chan->errs ? -ENOMEM : 0;
 }
 
 /* -- partners -- */
@@ -110,20 +90,9 @@ static inline struct partner partner_at(struct tuck__link *l)
 	return (struct partner){ c->owner, c->elem, (int)(c - select->cases) };
 }
 
-static inline void give(const struct partner *to, const void *elem, size_t n)
+static inline bool prefers(const struct tuck_chan *chan, enum tuck_prefer who)
 {
-	if (tuck__unlikely(to->t->ctx.tucked))
-		tuck__ctx_write(&to->t->ctx, to->elem, elem, n);
-	else
-		copy(to->elem, elem, n);
-}
-
-static inline void take(const struct partner *from, void *ret_elem, size_t n)
-{
-	if (tuck__unlikely(from->t->ctx.tucked))
-		tuck__ctx_read(&from->t->ctx, ret_elem, from->elem, n);
-	else
-		copy(ret_elem, from->elem, n);
+	return atomic_load_explicit(&chan->prefer, memory_order_relaxed) == who;
 }
 
 static inline void meet(struct tuck__sched *s, const struct partner *p,
@@ -133,6 +102,14 @@ static inline void meet(struct tuck__sched *s, const struct partner *p,
 		tuck__hand_over(s, p->t, p->result);
 	else
 		tuck__wake(s, p->t, p->result);
+}
+
+/* What a case sends in place of an element; or 0. */
+static inline int error_at(const struct tuck__link *l)
+{
+	const struct tuck__case *c = (const void *)l;
+
+	return c->w.is_case ? c->err : 0;
 }
 
 /* -- operations that can go -- */
@@ -151,24 +128,42 @@ static inline void send_to_receiver(struct tuck__sched *s,
 {
 	struct partner p = partner_at(chan->receivers.next);
 
-	give(&p, elem, chan->elem_bytes);
-	meet(s, &p, chan->prefer == TUCK_PREFER_RECEIVER);
+	tuck__elem_give(p.t, p.elem, elem, chan->elem_bytes);
+	meet(s, &p, prefers(chan, TUCK_PREFER_RECEIVER));
 }
 
-/* A sender waits: its element is taken, or moves up into the ring. */
-static inline void recv_from_sender(struct tuck__sched *s,
-				    struct tuck_chan *chan, void *ret_elem)
+/* A sender waits: what it has is taken, or moves up into the ring. */
+static tuck__noinline int recv_and_refill(struct tuck__sched *s,
+					  struct tuck_chan *chan,
+					  void *ret_elem)
 {
-	struct partner p = partner_at(chan->senders.next);
+	struct tuck__link *l = chan->senders.next;
+	struct partner p = partner_at(l);
+	int err = error_at(l), r = err;
+	void *to = ret_elem;
 
 	if (chan->capacity) {
-		ring_get(chan, ret_elem);
-		take(&p, cell(chan, chan->first + chan->count++),
-		     chan->elem_bytes);
-	} else {
-		take(&p, ret_elem, chan->elem_bytes);
+		r = tuck__ring_pop(chan, ret_elem);
+		to = tuck__ring_push(chan, err);
 	}
-	meet(s, &p, chan->prefer == TUCK_PREFER_SENDER);
+	if (!err)
+		tuck__elem_take(p.t, to, p.elem, chan->elem_bytes);
+	meet(s, &p, prefers(chan, TUCK_PREFER_SENDER));
+	return r;
+}
+
+/* The same, where most often there is no ring, and an element. */
+static inline int recv_from_sender(struct tuck__sched *s,
+				   struct tuck_chan *chan, void *ret_elem)
+{
+	struct tuck__link *l = chan->senders.next;
+	struct partner p = partner_at(l);
+
+	if (tuck__unlikely(chan->capacity || error_at(l)))
+		return recv_and_refill(s, chan, ret_elem);
+	tuck__elem_take(p.t, ret_elem, p.elem, chan->elem_bytes);
+	meet(s, &p, prefers(chan, TUCK_PREFER_SENDER));
+	return 0;
 }
 
 /* What can be done at once: 0; or -EPIPE, or -EAGAIN. */
@@ -183,29 +178,41 @@ static inline int try_send(struct tuck__sched *s, struct tuck_chan *chan,
 	}
 	if (chan->count == chan->capacity)
 		return -EAGAIN;
-	ring_put(chan, elem);
+	tuck__elem_copy(tuck__ring_push(chan, 0), elem, chan->elem_bytes);
 	return 0;
 }
 
-static inline int try_recv(struct tuck__sched *s, struct tuck_chan *chan,
-			   void *ret_elem)
+/* A receiver waits: it gets the error. */
+static void fail_receiver(struct tuck__sched *s, struct tuck_chan *chan,
+			  int err)
 {
-	if (!tuck__list_empty(&chan->senders)) {
-		recv_from_sender(s, chan, ret_elem);
-		return 0;
+	struct partner p = partner_at(chan->receivers.next);
+	struct tuck__select *select = p.t->what;
+
+	if (p.t->w.why == TUCK__WHY_SELECT) {
+		tuck__elem_give(p.t, &select->user[p.result].ret_err, &err,
+				sizeof(err));
+		p.result |= TUCK__CASE_TOLD;
+	} else {
+		p.result = err;
 	}
-	if (chan->count) {
-		ring_get(chan, ret_elem);
-		return 0;
-	}
-	return chan->closed ? -EPIPE : -EAGAIN;
+	meet(s, &p, prefers(chan, TUCK_PREFER_RECEIVER));
 }
 
-int tuck__chan_do(struct tuck__sched *s, struct tuck_chan *chan,
-		  enum tuck_op op, void *elem)
+static int try_fail(struct tuck__sched *s, struct tuck_chan *chan, int err)
 {
-	return op == TUCK_SEND ? try_send(s, chan, elem) :
-				 try_recv(s, chan, elem);
+	if (chan->closed)
+		return -EPIPE;
+	if (!tuck__list_empty(&chan->receivers)) {
+		fail_receiver(s, chan, err);
+		return 0;
+	}
+	if (tuck__ring_errs(chan) < 0)
+		return -ENOMEM;
+	if (chan->count == chan->capacity)
+		return -EAGAIN;
+	tuck__ring_push(chan, err);
+	return 0;
 }
 
 /* -- the calls -- */
@@ -214,18 +221,29 @@ static inline bool usable(const struct tuck_chan *chan,
 			  const struct tuck__sched *s, const void *elem,
 			  tuck_ns deadline)
 {
-	return tuck__likely(chan && chan->magic == MAGIC_LIVE && s &&
-			    chan->home == s->main_id && deadline >= 0 &&
-			    (elem || !chan->elem_bytes));
+	return tuck__likely(
+		chan &&
+		atomic_load_explicit(&chan->magic, memory_order_relaxed) ==
+			TUCK__CHAN_LIVE &&
+		s && tuck__chan_at_home(chan, s) && deadline >= 0 &&
+		(elem || !chan->elem_bytes));
 }
 
-/* What was wrong with a call that is not usable(). */
-static tuck__cold int complaint(const struct tuck_chan *chan,
-				const struct tuck__sched *s)
+/* An operation that is not usable(): what is wrong, or it is not at home. */
+static tuck__cold int elsewhere(struct tuck_chan *chan, const void *elem,
+				tuck_ns deadline, int op, int err)
 {
-	int r = tuck__chan_check(chan, s);
+	struct tuck__sched *s;
+	int r = tuck__chan_check(chan, elem, deadline);
 
-	return r < 0 ? r : -EINVAL;
+	if (r < 0)
+		return r;
+	s = tuck__sched();
+	TUCK__REQUIRE(s, tuck__sched_error());
+	r = tuck__chan_share(s, chan, deadline);
+	return r < 0 ? r :
+		       tuck__shared_op(s, chan, op, (void *)(uintptr_t)elem,
+				       err, deadline);
 }
 
 /* Its frame is all that a waiting tasklet keeps of the call (rule S5). */
@@ -247,7 +265,7 @@ int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 	int r;
 
 	if (!usable(chan, s, elem, deadline))
-		return complaint(chan, s);
+		return elsewhere(chan, elem, deadline, TUCK_SEND, 0);
 	r = try_send(s, chan, elem);
 	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
 		return r;
@@ -257,15 +275,48 @@ int tuck_chan_send(struct tuck_chan *chan, const void *elem, tuck_ns deadline)
 int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
-	int r;
 
 	if (!usable(chan, s, ret_elem, deadline))
-		return complaint(chan, s);
-	r = try_recv(s, chan, ret_elem);
-	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
-		return r;
+		return elsewhere(chan, ret_elem, deadline, TUCK_RECV, 0);
+	if (!tuck__list_empty(&chan->senders))
+		return recv_from_sender(s, chan, ret_elem);
+	if (chan->count)
+		return tuck__ring_pop(chan, ret_elem);
+	if (chan->closed)
+		return -EPIPE;
+	if (deadline == TUCK_NOWAIT)
+		return -EAGAIN;
 	return wait_in(&chan->receivers, TUCK__WHY_RECV, chan, ret_elem,
 		       deadline);
+}
+
+/* A plain wait would not say that this is no element: it is one of a case. */
+static int wait_to_fail(struct tuck__sched *s, struct tuck_chan *chan, int err,
+			tuck_ns deadline)
+{
+	struct tuck__select *select = tuck__select_new(s, 1);
+	int r;
+
+	if (!select)
+		return -ENOMEM;
+	tuck__select_enlist(select, 0, chan, TUCK__FAIL, NULL);
+	select->cases[0].err = err;
+	r = tuck__wait(s, TUCK__WHY_SELECT, select, deadline);
+	return r > 0 ? -EPIPE : r;
+}
+
+int tuck_chan_fail(struct tuck_chan *chan, int err, tuck_ns deadline)
+{
+	struct tuck__sched *s = tuck__tls;
+	int r;
+
+	TUCK__REQUIRE(err < 0, -EINVAL);
+	if (!usable(chan, s, &err, deadline))
+		return elsewhere(chan, &err, deadline, TUCK__FAIL, err);
+	r = try_fail(s, chan, err);
+	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
+		return r;
+	return wait_to_fail(s, chan, err, deadline);
 }
 
 static void wake_all(struct tuck__sched *s, struct tuck__link *queue)
@@ -279,13 +330,37 @@ static void wake_all(struct tuck__sched *s, struct tuck__link *queue)
 	}
 }
 
-int tuck_chan_close(struct tuck_chan *chan)
+/* -- calls that do not wait, but at another proc's first use -- */
+
+/* 0: it is shared; 1: the caller is at home; or an error. */
+static int where(struct tuck_chan *chan)
 {
 	struct tuck__sched *s = tuck__tls;
-	int r = tuck__chan_check(chan, s);
+	int r = tuck__chan_check(chan, chan, 0);
 
 	if (r < 0)
 		return r;
+	if (s && tuck__chan_at_home(chan, s))
+		return 1;
+	s = tuck__sched();
+	TUCK__REQUIRE(s, tuck__sched_error());
+	return tuck__chan_share(s, chan, TUCK_FOREVER);
+}
+
+int tuck_chan_share(struct tuck_chan *chan)
+{
+	int r = where(chan);
+
+	return r == 1 ? tuck__chan_share(tuck__tls, chan, TUCK_FOREVER) : r;
+}
+
+int tuck_chan_close(struct tuck_chan *chan)
+{
+	struct tuck__sched *s = tuck__tls;
+	int r = where(chan);
+
+	if (r <= 0)
+		return r < 0 ? r : tuck__shared_close(chan);
 	TUCK__REQUIRE(!chan->closed, -EPIPE);
 	chan->closed = true;
 	wake_all(s, &chan->senders);
@@ -309,28 +384,43 @@ static void remember(struct tuck_chan *chan)
 	tuck__free(oldest);
 }
 
+void tuck__chan_ref(struct tuck_chan *chan)
+{
+	atomic_fetch_add(&chan->refs, 1);
+}
+
+void tuck__chan_unref(struct tuck_chan *chan)
+{
+	if (atomic_fetch_sub(&chan->refs, 1) > 1)
+		return;
+	tuck__free(chan->ring);
+	tuck__free(chan->errs);
+	remember(chan);
+}
+
+void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan)
+{
+	chan->magic = TUCK__CHAN_FREED;
+	wake_all(s, &chan->senders);
+	wake_all(s, &chan->receivers);
+	tuck__chan_unref(chan);
+}
+
 void tuck_chan_free(struct tuck_chan *chan)
 {
-	struct tuck__sched *s = tuck__tls, *owner;
-	bool mine;
+	struct tuck__sched *s = tuck__tls;
 
 	if (!chan)
 		return;
-	if (chan->magic != MAGIC_LIVE)
+	if (chan->magic != TUCK__CHAN_LIVE)
 		tuck__fatal("channel %p is freed twice, or is none",
 			    (void *)chan);
-	mine = s && chan->home == s->main_id;
-	if (!mine && tuck__find(chan->home, &owner))
-		tuck__fatal("channel %p is freed by a proc that did not make "
-			    "it",
-			    (void *)chan);
-	if (mine) {
-		wake_all(s, &chan->senders);
-		wake_all(s, &chan->receivers);
-	}
-	chan->magic = MAGIC_FREED;
-	tuck__free(chan->ring);
-	remember(chan);
+	if (!s || !tuck__chan_at_home(chan, s))
+		tuck__chan_dismiss(chan);
+	else if (chan->dismissed)
+		tuck__fatal("channel %p is freed twice", (void *)chan);
+	else
+		tuck__chan_free_local(s, chan);
 }
 
 static int length(const struct tuck__link *queue)
@@ -345,23 +435,32 @@ static int length(const struct tuck__link *queue)
 
 int tuck_chan_balance(const struct tuck_chan *chan)
 {
-	if (tuck__chan_check(chan, tuck__tls) < 0)
-		return 0;
+	struct tuck_chan *c = (struct tuck_chan *)(uintptr_t)chan;
+	int r = where(c);
+
+	if (r <= 0)
+		return r < 0 ? 0 : tuck__shared_balance(c);
 	return length(&chan->senders) - length(&chan->receivers);
 }
 
 size_t tuck_chan_count(const struct tuck_chan *chan)
 {
-	return tuck__chan_check(chan, tuck__tls) < 0 ? 0 : chan->count;
+	struct tuck_chan *c = (struct tuck_chan *)(uintptr_t)chan;
+	int r = where(c);
+
+	if (r <= 0)
+		return r < 0 ? 0 : tuck__shared_count(c);
+	return chan->count;
 }
 
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer)
 {
-	int r = tuck__chan_check(chan, tuck__tls);
+	int r = where(chan);
 
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE((unsigned)prefer <= TUCK_PREFER_NEITHER, -EINVAL);
-	chan->prefer = (uint8_t)prefer;
+	atomic_store_explicit(&chan->prefer, (uint8_t)prefer,
+			      memory_order_relaxed);
 	return 0;
 }

@@ -4,32 +4,196 @@
 #define TUCK__CHAN_H
 
 #include <errno.h>
+#include <string.h>
 #include <tuck/chan.h>
 
 #include "task/task.h"
 
 struct tuck_chan {
-	uint32_t magic;
+	_Atomic(uint32_t) magic;
 	uint32_t elem_bytes;
 	size_t capacity, count, first;	/* of the ring, in elements */
 	struct tuck__link senders, receivers;
-	tuck_id home;			/* its proc's main tasklet */
-	uint8_t prefer;
+	_Atomic(tuck_id) home;		/* its proc's main tasklet; or SHARED */
+	_Atomic(uint8_t) prefer;
 	bool closed;
+	bool moving;			/* on its way to be shared, */
+	struct tuck_chan *moves_next;	/* with these */
 	char *ring;
+	int *errs;			/* of cells; NULL: never any */
+	atomic_int lock;		/* of all above, while it is shared */
+	_Atomic(uint32_t) refs;
+	atomic_bool dismissed;		/* its proc is to free it */
+	struct tuck__request dismissal;
 };
 
-/* What a select is woken with: the index of the case, and this if closed. */
-#define TUCK__CASE_CLOSED (1 << 30)
+#define TUCK__SHARED ((tuck_id)0)	/* home: any proc, under the lock */
 
-/* 0, or what is wrong with a channel that s wants to use. */
-int tuck__chan_check(const struct tuck_chan *chan, const struct tuck__sched *s);
+#define TUCK__CHAN_LIVE	 0x7475636bu	/* "tuck" */
+#define TUCK__CHAN_FREED 0x67676e65u
+
+/* An operation besides enum tuck_op: send an error. */
+#define TUCK__FAIL 2
+
+/* What is_case says of a link in a queue. */
+enum { TUCK__PLAIN, TUCK__CASE, TUCK__PLACE };
+
+/*
+ * What a select is woken with: the index of the case, and one of these: it
+ * is closed; its ret_err has been written.
+ */
+#define TUCK__CASE_CLOSED (1 << 30)
+#define TUCK__CASE_TOLD	  (1 << 29)
+
+/* Make select's answer of what its wait returned. */
+static inline int tuck__case_answer(struct tuck_case *cases, int r)
+{
+	int i = r & ~(TUCK__CASE_CLOSED | TUCK__CASE_TOLD);
+
+	if (r >= 0 && !(r & TUCK__CASE_TOLD))
+		cases[i].ret_err = r & TUCK__CASE_CLOSED ? -EPIPE : 0;
+	return r < 0 ? r : i;
+}
+
+/* -- elements -- */
+
+static inline void tuck__elem_copy(void *to, const void *from, size_t n)
+{
+	if (n == 8)
+		__builtin_memcpy(to, from, 8);
+	else if (n)
+		memcpy(to, from, n);
+}
+
+/* To and from the memory of one that does not run (rule S1). */
+static inline void tuck__elem_give(const struct tuck__tasklet *t, void *to,
+				   const void *from, size_t n)
+{
+	if (tuck__unlikely(t->ctx.tucked))
+		tuck__ctx_write(&t->ctx, to, from, n);
+	else
+		tuck__elem_copy(to, from, n);
+}
+
+static inline void tuck__elem_take(const struct tuck__tasklet *t, void *to,
+				   const void *from, size_t n)
+{
+	if (tuck__unlikely(t->ctx.tucked))
+		tuck__ctx_read(&t->ctx, to, from, n);
+	else
+		tuck__elem_copy(to, from, n);
+}
+
+static inline size_t tuck__ring_at(const struct tuck_chan *chan, size_t i)
+{
+	return i >= chan->capacity ? i - chan->capacity : i;
+}
+
+static inline char *tuck__ring_cell(const struct tuck_chan *chan, size_t i)
+{
+	return chan->ring + i * chan->elem_bytes;
+}
+
+/* The next free cell, for an element; or for err, if that is not 0. */
+static inline char *tuck__ring_push(struct tuck_chan *chan, int err)
+{
+	size_t i = tuck__ring_at(chan, chan->first + chan->count++);
+
+	if (tuck__unlikely(chan->errs != NULL))
+		chan->errs[i] = err;
+	return tuck__ring_cell(chan, i);
+}
+
+/* The first element, or the error in its place. */
+static inline int tuck__ring_pop(struct tuck_chan *chan, void *ret_elem)
+{
+	size_t i = chan->first;
+
+	chan->first = tuck__ring_at(chan, i + 1);
+	chan->count--;
+	if (tuck__unlikely(chan->errs && chan->errs[i]))
+		return chan->errs[i];
+	tuck__elem_copy(ret_elem, tuck__ring_cell(chan, i), chan->elem_bytes);
+	return 0;
+}
+
+/* Have room for errors in a ring: 0 or -ENOMEM. */
+int tuck__ring_errs(struct tuck_chan *chan);
+
+/* -- chan.c -- */
 
 /* Whether an operation would neither wait nor be refused for waiting. */
 bool tuck__chan_can(const struct tuck_chan *chan, enum tuck_op op);
 
-/* Do one that can go: 0, or -EPIPE. May switch; chan may be gone then. */
-int tuck__chan_do(struct tuck__sched *s, struct tuck_chan *chan,
-		  enum tuck_op op, void *elem);
+/* 0, or what is wrong with the arguments of an operation. */
+int tuck__chan_check(const struct tuck_chan *chan, const void *elem,
+		     tuck_ns deadline);
+
+/* One more use of its memory, or one less. */
+void tuck__chan_ref(struct tuck_chan *chan);
+void tuck__chan_unref(struct tuck_chan *chan);
+
+/* One that is not shared, by its home, or after that has ended. */
+void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan);
+
+static inline bool tuck__chan_at_home(const struct tuck_chan *chan,
+				      const struct tuck__sched *s)
+{
+	return atomic_load_explicit(&chan->home, memory_order_relaxed) ==
+	       s->main_id;
+}
+
+/* -- select.c -- */
+
+/* Waits in a block of n cases: NULL without memory. */
+struct tuck__select *tuck__select_new(struct tuck__sched *s, int n);
+
+/* Put case i in a queue. */
+void tuck__select_enlist(struct tuck__select *select, int i,
+			 struct tuck_chan *chan, int op, void *elem);
+
+/* -- home.c -- */
+
+/*
+ * From now on any proc may use chan: its home asks, or has it asked.
+ * Switches, unless it is done already, or the caller is its home. 0, or why
+ * the caller's wait for that has ended.
+ */
+int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
+		     tuck_ns deadline);
+
+/* As tuck_chan_free(), by a proc that is not its home. */
+void tuck__chan_dismiss(struct tuck_chan *chan);
+
+/* -- shared.c: as the calls of these names, on shared channels -- */
+
+int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
+		    void *elem, int err, tuck_ns deadline);
+int tuck__shared_select(struct tuck__sched *s, struct tuck_case *cases, int n,
+			tuck_ns deadline);
+int tuck__shared_close(struct tuck_chan *chan);
+void tuck__shared_free(struct tuck_chan *chan);
+int tuck__shared_balance(struct tuck_chan *chan);
+size_t tuck__shared_count(struct tuck_chan *chan);
+
+/*
+ * The one who waits at l in a queue of a channel that becomes shared waits in
+ * all its queues as those of any proc do, in the same places; or it is woken
+ * with -ENOMEM.
+ */
+void tuck__shared_move(struct tuck__sched *s, struct tuck__link *l);
+
+/* -- for waits that any proc may end -- */
+
+/*
+ * The caller is going to wait: its timer is set. 0, or -ECANCELED or -ENOMEM.
+ */
+int tuck__far_begin(struct tuck__sched *s, tuck_ns deadline);
+
+/* It does not wait after all. */
+void tuck__far_undo(struct tuck__sched *s);
+
+/* Let the one go on whose wait has been taken. */
+void tuck__far_wake(tuck_id id);
 
 #endif

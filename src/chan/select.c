@@ -20,14 +20,36 @@ static int check(const struct tuck__sched *s, const struct tuck_case *cases,
 
 		if (!c->chan)
 			continue;
-		r = tuck__chan_check(c->chan, s);
+		r = tuck__chan_check(c->chan, c->elem, deadline);
 		if (r < 0)
 			return r;
-		TUCK__REQUIRE((c->elem || !c->chan->elem_bytes) &&
-				      (unsigned)c->op <= TUCK_RECV,
-			      -EINVAL);
+		TUCK__REQUIRE((unsigned)c->op <= TUCK_RECV, -EINVAL);
 	}
 	return 0;
+}
+
+static bool all_at_home(const struct tuck__sched *s,
+			const struct tuck_case *cases, int n)
+{
+	bool all = true;
+
+	for (int i = 0; i < n; i++)
+		all &= !cases[i].chan || tuck__chan_at_home(cases[i].chan, s);
+	return all;
+}
+
+/* Where one channel is not the caller's own, all of them become shared. */
+static tuck__cold int elsewhere(struct tuck__sched *s, struct tuck_case *cases,
+				int n, tuck_ns deadline)
+{
+	int r = 0;
+
+	for (int i = 0; i < n && r == 0; i++)
+		if (cases[i].chan)
+			r = tuck__chan_share(s, cases[i].chan, deadline);
+	if (r == 0)
+		r = check(s, cases, n, deadline);	/* it may have waited */
+	return r < 0 ? r : tuck__shared_select(s, cases, n, deadline);
 }
 
 static inline bool can_go(const struct tuck_case *c)
@@ -58,8 +80,7 @@ static int pick(struct tuck__sched *s, const struct tuck_case *cases, int n)
 	return i;
 }
 
-static struct tuck__select *prepare(struct tuck__sched *s,
-				    const struct tuck_case *cases, int n)
+struct tuck__select *tuck__select_new(struct tuck__sched *s, int n)
 {
 	struct tuck__select *select;
 	uint32_t cls;
@@ -71,46 +92,70 @@ static struct tuck__select *prepare(struct tuck__sched *s,
 		return NULL;
 	select->n = (uint32_t)n;
 	select->slice_class = cls;
+	select->user = NULL;
 	for (int i = 0; i < n; i++) {
 		struct tuck__case *c = &select->cases[i];
 
-		c->w.is_case = 1;
+		c->w.is_case = TUCK__CASE;
 		c->owner = s->current;
-		c->elem = cases[i].elem;
+		c->chan = NULL;
+		c->err = 0;
 		tuck__link_init(&c->w.link);
-		if (cases[i].chan)
-			tuck__link_before(cases[i].op == TUCK_SEND ?
-						  &cases[i].chan->senders :
-						  &cases[i].chan->receivers,
-					  &c->w.link);
 	}
 	return select;
+}
+
+void tuck__select_enlist(struct tuck__select *select, int i,
+			 struct tuck_chan *chan, int op, void *elem)
+{
+	struct tuck__case *c = &select->cases[i];
+
+	c->chan = chan;
+	c->op = op;
+	c->elem = elem;
+	tuck__link_before(op == TUCK_RECV ? &chan->receivers : &chan->senders,
+			  &c->w.link);
+}
+
+static int wait_in_all(struct tuck__sched *s, struct tuck_case *cases, int n,
+		       tuck_ns deadline)
+{
+	struct tuck__select *select = tuck__select_new(s, n);
+
+	if (!select)
+		return -ENOMEM;
+	select->user = cases;
+	for (int i = 0; i < n; i++)
+		if (cases[i].chan)
+			tuck__select_enlist(select, i, cases[i].chan,
+					    (int)cases[i].op, cases[i].elem);
+	return tuck__case_answer(cases, tuck__wait(s, TUCK__WHY_SELECT, select,
+						   deadline));
+}
+
+static int go(const struct tuck_case *c)
+{
+	return c->op == TUCK_SEND ?
+		       tuck_chan_send(c->chan, c->elem, TUCK_NOWAIT) :
+		       tuck_chan_recv(c->chan, c->elem, TUCK_NOWAIT);
 }
 
 int tuck_select(struct tuck_case *cases, int n, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
-	struct tuck__select *select;
 	int r = check(s, cases, n, deadline);
 	int i;
 
 	if (r < 0)
 		return r;
+	if (tuck__unlikely(!all_at_home(s, cases, n)))
+		return elsewhere(s, cases, n, deadline);
 	i = pick(s, cases, n);
 	if (i >= 0) {
-		r = tuck__chan_do(s, cases[i].chan, cases[i].op, cases[i].elem);
-		cases[i].ret_err = r;
+		cases[i].ret_err = go(&cases[i]);
 		return i;
 	}
 	if (deadline == TUCK_NOWAIT)
 		return -EAGAIN;
-	select = prepare(s, cases, n);
-	if (!select)
-		return -ENOMEM;
-	r = tuck__wait(s, TUCK__WHY_SELECT, select, deadline);
-	if (r < 0)
-		return r;
-	i = (r & ~TUCK__CASE_CLOSED);
-	cases[i].ret_err = r & TUCK__CASE_CLOSED ? -EPIPE : 0;
-	return i;
+	return wait_in_all(s, cases, n, deadline);
 }
