@@ -26,7 +26,7 @@ static void settle(void)
 
 static struct tuck_chan *new_chan(size_t elem_bytes, size_t capacity)
 {
-	struct tuck_chan *chan = tuck_chan_new(elem_bytes, capacity);
+	struct tuck_chan *chan = chan_new(elem_bytes, capacity);
 
 	CHECK(chan);
 	return chan;
@@ -185,10 +185,10 @@ TEST(elements_arrive_on_an_own_stack)
 
 TEST(new_refuses_what_cannot_be)
 {
-	CHECK(!tuck_chan_new(TUCK_ELEM_BYTES_MAX + 1, 0));
-	CHECK(!tuck_chan_new(SIZE_MAX, 1));
-	CHECK(!tuck_chan_new(4, SIZE_MAX / 2));
-	CHECK(!tuck_chan_new(2, SIZE_MAX / 2 + 2));
+	CHECK(!chan_new(TUCK_ELEM_BYTES_MAX + 1, 0));
+	CHECK(!chan_new(SIZE_MAX, 1));
+	CHECK(!chan_new(4, SIZE_MAX / 2));
+	CHECK(!chan_new(2, SIZE_MAX / 2 + 2));
 }
 
 /* -- errors -- */
@@ -322,41 +322,11 @@ TEST(nowait_meets_who_waits)
 	tuck_chan_free(chan);
 }
 
-static void *use_elsewhere(void *arg)
-{
-	check_all(arg, -EXDEV);
-	tuck_self();		/* a proc of its own now */
-	check_all(arg, -EXDEV);
-	return NULL;
-}
-
-TEST(another_procs_channel)
-{
-	struct tuck_chan *chan = new_chan(4, 1);
-
-	on_thread(use_elsewhere, chan);
-	CHECK_EQ(tuck_chan_count(chan), 0);
-	tuck_chan_free(chan);
-}
-
-static void *free_elsewhere(void *arg)
-{
-	tuck_self();
-	tuck_chan_free(arg);
-	return NULL;
-}
-
-TEST(free_in_another_proc_dies)
-{
-	CHECK_DIES(-SIGABRT, "freed by a proc that did not make it",
-		   { on_thread(free_elsewhere, tuck_chan_new(4, 1)); });
-}
-
 static void *make_one(void *arg)
 {
 	struct tuck_chan **ret_chan = arg;
 
-	*ret_chan = tuck_chan_new(4, 1);
+	*ret_chan = chan_new(4, 1);
 	return NULL;
 }
 
@@ -392,7 +362,7 @@ TEST(use_after_free_is_told)
 TEST(double_free_dies)
 {
 	CHECK_DIES(-SIGABRT, "freed twice", {
-		struct tuck_chan *chan = tuck_chan_new(4, 1);
+		struct tuck_chan *chan = chan_new(4, 1);
 
 		tuck_chan_free(chan);
 		tuck_chan_free(chan);

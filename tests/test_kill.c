@@ -289,7 +289,7 @@ TEST(one_that_was_woken_already)
 	struct victim v = { .wait = wait_recv, .deadline = TUCK_FOREVER };
 
 	needs_fifo();
-	at.other = tuck_chan_new(sizeof(long), 1);
+	at.other = chan_new(sizeof(long), 1);
 	v.id = go(be_killed, &v);
 	tuck_yield();
 	CHECK_EQ(tuck_chan_send(at.other, &(long){ 1 }, TUCK_NOWAIT), 0);
@@ -325,9 +325,9 @@ TEST(a_select_that_was_woken_leaves_nothing)
 	size_t before;
 
 	needs_fifo();
-	at.meet = tuck_chan_new(sizeof(long), 0);
-	at.other = tuck_chan_new(sizeof(long), 1);
-	at.full = tuck_chan_new(sizeof(long), 1);
+	at.meet = chan_new(sizeof(long), 0);
+	at.other = chan_new(sizeof(long), 1);
+	at.full = chan_new(sizeof(long), 1);
 	CHECK_EQ(tuck_chan_send(at.full, &(long){ 1 }, TUCK_NOWAIT), 0);
 	end_woken_select(tuck_kill);
 	before = pool_bytes();
@@ -1088,7 +1088,7 @@ static void wait_somehow(uint32_t *random)
 	long elem = 7;
 
 	if (!chan)
-		chan = tuck_chan_new(sizeof(long), 0);
+		chan = chan_new(sizeof(long), 0);
 	one = (struct tuck_case){ .chan = chan,
 				  .op = TUCK_RECV,
 				  .elem = &elem };
@@ -1282,7 +1282,7 @@ TEST(a_cancelled_one_works_on)
 
 	stream_pair(fds);
 	at.idle = fds[0];
-	at.other = tuck_chan_new(sizeof(long), 1);
+	at.other = chan_new(sizeof(long), 1);
 	id = go(work_cancelled, NULL);
 	calm();
 	CHECK_EQ(tuck_cancel(id), 0);

@@ -377,7 +377,7 @@ static int pass(size_t capacity)
 	struct tuck_stats stats;
 
 	met = sent = received = 0;
-	chan = tuck_chan_new(sizeof(int), capacity);
+	chan = chan_new(sizeof(int), capacity);
 	if (!chan)
 		return -ENOMEM;
 	for (intptr_t i = 0; i < 3; i++) {
@@ -447,7 +447,7 @@ static int select_around(void)
 	struct tuck_stats stats;
 
 	met = sent = received = 0;
-	chan = tuck_chan_new(sizeof(int), 0);
+	chan = chan_new(sizeof(int), 0);
 	if (!chan)
 		return -ENOMEM;
 	for (int i = 0; i < 6; i++)

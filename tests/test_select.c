@@ -25,7 +25,7 @@ static void settle(void)
 
 static struct tuck_chan *new_chan(size_t elem_bytes, size_t capacity)
 {
-	struct tuck_chan *chan = tuck_chan_new(elem_bytes, capacity);
+	struct tuck_chan *chan = chan_new(elem_bytes, capacity);
 
 	CHECK(chan);
 	return chan;
@@ -217,25 +217,6 @@ TEST(refuses_bad_arguments)
 	cases[0] = recv_case(chan, &elem);
 	tuck_chan_free(chan);
 	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), -EBADF);
-}
-
-static void *select_elsewhere(void *arg)
-{
-	int elem = 0;
-	struct tuck_case c = recv_case(arg, &elem);
-
-	CHECK_EQ(tuck_select(&c, 1, TUCK_FOREVER), -EXDEV);
-	return NULL;
-}
-
-TEST(refuses_another_procs_channel)
-{
-	struct tuck_chan *chan = new_chan(sizeof(int), 1);
-
-	put(chan, 1);
-	on_thread(select_elsewhere, chan);
-	CHECK_EQ(tuck_chan_count(chan), 1);
-	tuck_chan_free(chan);
 }
 
 TEST(times_out_and_leaves_the_queues)

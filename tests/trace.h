@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <tuck/base.h>
+#include <tuck/chan.h>
 #include <tuck/task.h>
 
 #include "check.h"
@@ -59,6 +60,16 @@ static inline void needs_fifo(void)
 {
 	if (has_policy())
 		SKIP("the order is a policy's");
+}
+
+/* A channel: one that all procs share, if the environment says so. */
+static inline struct tuck_chan *chan_new(size_t elem_bytes, size_t capacity)
+{
+	struct tuck_chan *chan = tuck_chan_new(elem_bytes, capacity);
+
+	if (chan && getenv("TEST_SHARED"))
+		CHECK_EQ(tuck_chan_share(chan), 0);
+	return chan;
 }
 
 /* To be called before anything else of Tuck. */

@@ -259,9 +259,9 @@ static inline void set_up_waits(void)
 	CHECK(at.listener >= 0);
 	at.file = open("/proc/self/exe", O_RDONLY);
 	CHECK(at.file >= 0);
-	at.meet = tuck_chan_new(sizeof(long), 0);
-	at.other = tuck_chan_new(sizeof(long), 0);
-	at.full = tuck_chan_new(sizeof(long), 1);
+	at.meet = chan_new(sizeof(long), 0);
+	at.other = chan_new(sizeof(long), 0);
+	at.full = chan_new(sizeof(long), 1);
 	CHECK_EQ(tuck_chan_send(at.full, &(long){ 1 }, TUCK_NOWAIT), 0);
 	at.partner = go(block_for_ever, NULL);
 	CHECK_EQ(tuck_group_new(&at.group, TUCK_FOREVER), 0);
