@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels: elements, order, preference, closing, freeing, errors. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <unistd.h>
 #include <tuck.h>
@@ -201,7 +202,9 @@ static void check_all(struct tuck_chan *chan, int err)
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), err);
 	CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), err);
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_NOWAIT), err);
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_FOREVER), err);
 	CHECK_EQ(tuck_chan_close(chan), err);
+	CHECK_EQ(tuck_chan_share(chan), err);
 	CHECK_EQ(tuck_chan_prefer(chan, TUCK_PREFER_SENDER), err);
 }
 
@@ -337,6 +340,144 @@ TEST(free_after_the_end_of_its_proc)
 	tuck_self();
 	on_thread(make_one, &chan);
 	CHECK(chan);
+	tuck_chan_free(chan);
+}
+
+/* -- errors in place of elements -- */
+
+struct failing {
+	struct tuck_chan *chan;
+	int err, result;
+};
+
+static void fail_once(void *arg)
+{
+	struct failing *f = arg;
+
+	f->result = tuck_chan_fail(f->chan, f->err, TUCK_FOREVER);
+	done++;
+}
+
+static void recv_once(void *arg)
+{
+	struct failing *f = arg;
+	int elem = 77;
+
+	f->result = tuck_chan_recv(f->chan, &elem, TUCK_FOREVER);
+	CHECK_EQ(elem, 77);
+	done++;
+}
+
+/* What ends a wait might be an error that was sent: it is no such thing. */
+static const int errors[] = { -EIO, -EAGAIN, -EPIPE, -ETIMEDOUT, -1, INT_MIN };
+
+TEST(a_receiver_that_waits_gets_the_error)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct failing f = { chan, 0, 1 };
+
+		go(recv_once, &f);
+		settle();
+		CHECK_EQ(tuck_chan_fail(chan, errors[i], TUCK_NOWAIT), 0);
+		settle();
+		CHECK_EQ(f.result, errors[i]);
+	}
+	tuck_chan_free(chan);
+}
+
+TEST(an_error_waits_for_a_receiver)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+	int elem = 77;
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		struct failing f = { chan, errors[i], 1 };
+
+		go(fail_once, &f);
+		settle();
+		CHECK_EQ(f.result, 1);
+		CHECK_EQ(tuck_chan_balance(chan), 1);
+		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), errors[i]);
+		settle();
+		CHECK_EQ(f.result, 0);
+		CHECK_EQ(elem, 77);
+	}
+	tuck_chan_free(chan);
+}
+
+static void send_odd_numbers(void *arg)
+{
+	for (int i = 0; i < 30; i++)
+		CHECK_EQ(i % 2 ? tuck_chan_send(arg, &i, TUCK_FOREVER) :
+				 tuck_chan_fail(arg, -1 - i, TUCK_FOREVER),
+			 0);
+	done++;
+}
+
+/* Through buffers of any size, in any place of them. */
+TEST(errors_and_elements_keep_their_order)
+{
+	for (size_t capacity = 0; capacity < 5; capacity++) {
+		struct tuck_chan *chan = new_chan(sizeof(int), capacity);
+
+		done = 0;
+		go(send_odd_numbers, chan);
+		for (int i = 0; i < 30; i++) {
+			int elem = -7;
+
+			if (i % 5 == 0)
+				settle();
+			CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER),
+				 i % 2 ? 0 : -1 - i);
+			CHECK_EQ(elem, i % 2 ? i : -7);
+		}
+		settle();
+		CHECK_EQ(done, 1);
+		CHECK_EQ(tuck_chan_count(chan), 0);
+		tuck_chan_free(chan);
+	}
+}
+
+TEST(an_error_takes_room_of_a_buffer)
+{
+	struct tuck_chan *chan = new_chan(0, 1);
+
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_NOWAIT), 0);
+	CHECK_EQ(tuck_chan_count(chan), 1);
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_NOWAIT), -EAGAIN);
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, in_ms(1)), -ETIMEDOUT);
+	CHECK_EQ(tuck_chan_send(chan, NULL, TUCK_NOWAIT), -EAGAIN);
+	CHECK_EQ(tuck_chan_balance(chan), 0);
+	CHECK_EQ(tuck_chan_close(chan), 0);
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_NOWAIT), -EPIPE);
+	CHECK_EQ(tuck_chan_recv(chan, NULL, TUCK_NOWAIT), -EIO);
+	CHECK_EQ(tuck_chan_recv(chan, NULL, TUCK_NOWAIT), -EPIPE);
+	tuck_chan_free(chan);
+}
+
+TEST(an_error_is_below_0)
+{
+	struct tuck_chan *chan = new_chan(4, 1);
+
+	CHECK_EQ(tuck_chan_fail(chan, 0, TUCK_NOWAIT), -EINVAL);
+	CHECK_EQ(tuck_chan_fail(chan, EIO, TUCK_NOWAIT), -EINVAL);
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, -1), -EINVAL);
+	CHECK_EQ(tuck_chan_count(chan), 0);
+	tuck_chan_free(chan);
+}
+
+TEST(who_waits_to_fail_is_woken_by_a_close)
+{
+	struct tuck_chan *chan = new_chan(4, 0);
+	struct failing f = { chan, -EIO, 1 };
+
+	go(fail_once, &f);
+	settle();
+	CHECK_EQ(tuck_chan_close(chan), 0);
+	settle();
+	CHECK_EQ(f.result, -EPIPE);
 	tuck_chan_free(chan);
 }
 

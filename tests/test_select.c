@@ -196,6 +196,50 @@ TEST(each_that_can_go_is_as_likely)
 
 /* -- errors -- */
 
+static void select_one(void *arg)
+{
+	int elem = 5;
+	struct tuck_case cases[] = { recv_case(NULL, &elem),
+				     recv_case(arg, &elem) };
+
+	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), 1);
+	CHECK_EQ(cases[1].ret_err, -EIO);
+	CHECK_EQ(cases[0].ret_err, 77);
+	CHECK_EQ(elem, 5);
+	done++;
+}
+
+/* Whether it waits or finds it, and on a stack with others or alone. */
+static void get_errors(void)
+{
+	struct tuck_chan *meet = new_chan(sizeof(int), 0);
+	struct tuck_chan *full = new_chan(sizeof(int), 1);
+
+	done = 0;
+	go(select_one, meet);
+	settle();
+	CHECK_EQ(tuck_chan_fail(meet, -EIO, TUCK_NOWAIT), 0);
+	CHECK_EQ(tuck_chan_fail(full, -EIO, TUCK_NOWAIT), 0);
+	go(select_one, full);
+	go(select_one, meet);
+	CHECK_EQ(tuck_chan_fail(meet, -EIO, TUCK_FOREVER), 0);
+	settle();
+	CHECK_EQ(done, 3);
+	tuck_chan_free(meet);
+	tuck_chan_free(full);
+}
+
+TEST(errors_arrive)
+{
+	get_errors();
+}
+
+TEST(errors_arrive_when_tucked)
+{
+	use_slots(1);
+	get_errors();
+}
+
 TEST(refuses_bad_arguments)
 {
 	struct tuck_chan *chan = new_chan(sizeof(int), 1);

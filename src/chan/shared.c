@@ -349,8 +349,10 @@ static int attempt_or_enlist(struct tuck__sched *s, struct tuck_chan *chan,
 	tuck_id id;
 	int r;
 
-	if (!w)
+	if (!w) {
+		tuck__far_undo(s);
 		return -ENOMEM;
+	}
 	place_init(w, 0, chan, op, elem, (char *)&w->places[1]);
 	w->places[0].err = err;
 	if (op == TUCK_SEND)
@@ -521,6 +523,8 @@ static int select_once(struct tuck__sched *s, struct tuck_case *cases, int n,
 	int r;
 
 	w = prepare(s, cases, n, &order, &n_order);
+	if (!w && wait)
+		tuck__far_undo(s);
 	if (!w)
 		return -ENOMEM;
 	lock_all(order, n_order);
