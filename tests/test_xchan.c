@@ -962,7 +962,7 @@ static void keep_alive(void *arg)
 				continue;
 			atomic_fetch_add(&storm.living, 1);
 			id = go(live, (void *)(intptr_t)n);
-			tuck_yield();		/* it starts, to have cleanups */
+			tuck_yield();	/* for its cleanups it must start */
 			atomic_store(&storm.alive[at], id);
 		}
 		tuck_sleep(tuck_after(TUCK_US(200)));
