@@ -163,6 +163,14 @@ func buffered(n int) float64 {
 	}, 1)
 }
 
+// The same with a P for each end; the scheduler may still put both on one.
+func onTwo(work func(n int) float64) func(n int) float64 {
+	return func(n int) float64 {
+		runtime.GOMAXPROCS(2)
+		return work(n)
+	}
+}
+
 func mutexAlone(int) float64 {
 	var m sync.Mutex
 	return perOp(func(n int) {
@@ -272,6 +280,9 @@ var works = map[string]work{
 	"select":     {4, selectFour},
 	"resident":   {1000000, residentEach},
 	"sleepers":   {100000, sleepers},
+
+	"procs-pingpong": {2, onTwo(pingpong)},
+	"procs-buffered": {chanCapacity, onTwo(buffered)},
 }
 
 func main() {

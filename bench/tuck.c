@@ -207,6 +207,23 @@ static double work_buffered(long n)
 	return bench_per_op(consume_batch, 1);
 }
 
+/* The same with the other end on another thread. */
+static double work_procs_pingpong(long n)
+{
+	(void)n;
+	chan_to = chan_new(0);
+	chan_back = chan_new(0);
+	BENCH_CHECK(tuck_proc_start(NULL, pong, NULL) >= 0);
+	return bench_per_op(pingpong_batch, 2);
+}
+
+static double work_procs_buffered(long n)
+{
+	chan_to = chan_new((size_t)n);
+	BENCH_CHECK(tuck_proc_start(NULL, producer, chan_to) >= 0);
+	return bench_per_op(consume_batch, 1);
+}
+
 static struct tuck_mutex mutex;
 
 static void lock_batch(long n)
@@ -433,6 +450,8 @@ static const struct bench_work works[] = {
 	{ "alive-cold", 100000, work_alive_cold },
 	{ "pingpong", 2, work_pingpong },
 	{ "buffered", 128, work_buffered },
+	{ "procs-pingpong", 2, work_procs_pingpong },
+	{ "procs-buffered", 128, work_procs_buffered },
 	{ "mutex", 1, work_mutex },
 	{ "handover", 2, work_handover },
 	{ "ring", 1000, work_ring },
