@@ -19,6 +19,7 @@
  * thread (rule S4).
  */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -30,6 +31,10 @@
 /* When an idle proc gives pages back, and how often at most. */
 #define TRIM_AFTER	TUCK_MS(100)
 #define TRIM_EVERY	TUCK_SEC(1)
+
+/* How long an idle proc looks for posts, before the kernel is asked. */
+#define SPIN_MAX	TUCK_US(20)
+#define SPIN_MIN	TUCK_US(1)
 
 /* With fewer tasklets than this all of them are in the cache anyway. */
 #define MANY		256
@@ -169,6 +174,34 @@ static tuck_ns trim_if_idle(struct tuck__sched *s, tuck_ns now)
 	return TUCK_FOREVER;
 }
 
+/*
+ * Others may be about to post, sooner than the kernel would let this thread
+ * sleep and wake it: look for as long as that has been so lately.
+ */
+static bool spin(struct tuck__sched *s)
+{
+	tuck_ns begin;
+
+	if (s->spin < SPIN_MIN)
+		return false;
+	begin = tuck_now();
+	do
+		for (int i = 0; i < 16; i++)
+			if (atomic_load_explicit(&s->inbox,
+						 memory_order_relaxed))
+				return true;
+	while (tuck_now() - begin < s->spin);
+	s->spin /= 2;
+	return false;
+}
+
+/* The inbox has ended a sleep. */
+static void learn_to_spin(struct tuck__sched *s, tuck_ns slept)
+{
+	if (slept < SPIN_MAX && s->many_cpus)
+		s->spin = SPIN_MAX;
+}
+
 /* Nothing is ready: wait until something may be. */
 static void wait_for_work(struct tuck__sched *s)
 {
@@ -187,6 +220,8 @@ static void wait_for_work(struct tuck__sched *s)
 	if (!atomic_load(&s->inbox))
 		s->idle->wait(s, s->idle_arg, deadline);
 	atomic_store(&s->sleeping, 0);
+	if (atomic_load(&s->inbox))
+		learn_to_spin(s, tuck_now() - now);
 	if (forever)
 		tuck__unstuck(s);
 }
@@ -205,7 +240,8 @@ static tuck__cold void find_work(struct tuck__sched *s)
 	s->trim_at = TUCK_FOREVER;
 	s->trimmed = false;
 	do {
-		wait_for_work(s);
+		if (!spin(s))
+			wait_for_work(s);
 		tuck__inbox_drain(s);
 		fire_timers(s);
 	} while (tuck__list_empty(&s->ready));
@@ -528,6 +564,7 @@ static void set_up(void)
 static void init(struct tuck__sched *s, const struct tuck_config *config)
 {
 	pthread_condattr_t attr;
+	cpu_set_t cpus;
 
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
@@ -540,6 +577,9 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->oldest = NULL;
 	s->asking = false;
 	s->run = 0;
+	s->spin = 0;
+	s->many_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&
+		       CPU_COUNT(&cpus) > 1;
 	s->fd_waiters = 0;
 	s->stuck = s->kick_pending = false;
 	s->io = NULL;

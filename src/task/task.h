@@ -218,6 +218,8 @@ struct tuck__sched {
 
 	tuck_ns cpu_at;			/* of the last accounted switch */
 	tuck_ns recheck;		/* how long until the next question */
+	tuck_ns spin;			/* how long to look before a sleep */
+	bool many_cpus;
 	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
 	bool trimmed;
 	uint32_t number;		/* in the registry */
