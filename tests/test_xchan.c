@@ -355,6 +355,30 @@ TEST(channels_of_a_select_go_together)
 	tuck_chan_free(second);
 }
 
+/* Nobody but this proc, which uses both kinds of channels then. */
+TEST(a_select_waits_on_no_two_kinds_of_channels)
+{
+	first = new_chan(sizeof(int), 0);
+	second = new_chan(sizeof(int), 0);
+	go(select_letter, "x");
+	settle();
+	CHECK_EQ(tuck_chan_share(first), 0);
+	CHECK_EQ(tuck_chan_balance(second), -1);
+	send_int(second, 5);
+	settle();
+	CHECK_TRACE("xS5");
+	second = new_chan(sizeof(int), 0);
+	go(select_letter, "x");		/* a new one at home, an old one not */
+	settle();
+	CHECK_EQ(tuck_chan_balance(first), -1);
+	send_int(second, 6);
+	settle();
+	CHECK_TRACE("xS6");
+	CHECK_EQ(tuck_chan_balance(first), 0);
+	tuck_chan_free(first);
+	tuck_chan_free(second);
+}
+
 static void look_at(void *arg)
 {
 	struct tuck_chan *chan = arg;
