@@ -693,3 +693,74 @@ TEST(no_deadlock_while_another_proc_reads)
 	join(proc);
 	CHECK_EQ(told, 0);
 }
+
+/* -- requests -- */
+
+#define REQUESTS 2000
+
+static struct errand {
+	struct tuck__request request;
+	atomic_int done;
+} errands[REQUESTS];
+
+static atomic_int errands_done;
+static _Atomic(struct tuck__sched *) employer;
+
+static void carry_out(struct tuck__sched *s, struct tuck__request *r)
+{
+	struct errand *o = (struct errand *)(void *)r;
+
+	CHECK(s == tuck__tls);
+	CHECK_EQ(atomic_fetch_add(&o->done, 1), 0);
+	atomic_fetch_add(&errands_done, 1);
+}
+
+static void employ(void *arg)
+{
+	atomic_store(&employer, tuck__tls);
+	while (atomic_load(&errands_done) < (int)(intptr_t)arg)
+		tuck_sleep(tuck_after(TUCK_US(50)));
+}
+
+/* To a proc that ends meanwhile: how many it has taken on. */
+static void *send_all(void *arg)
+{
+	struct tuck__sched *s;
+	int taken = 0;
+
+	while (!(s = atomic_load(&employer)))
+		usleep(10);
+	for (int i = 0; i < REQUESTS; i++) {
+		errands[i].request.run = carry_out;
+		taken += tuck__request(s, &errands[i].request);
+	}
+	*(int *)arg = taken;
+	return NULL;
+}
+
+/* Each request is run once or refused, and posts come between them. */
+TEST(requests_are_run_or_refused)
+{
+	pthread_t thread;
+	int proc = start(employ, (void *)100), taken;
+
+	CHECK_EQ(pthread_create(&thread, NULL, send_all, &taken), 0);
+	join(proc);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(errands_done, taken);
+	CHECK(taken >= 100);
+	CHECK(!tuck__request(employer, &errands[0].request));
+	CHECK_EQ(errands_done, taken);
+}
+
+TEST(requests_end_a_sleep)
+{
+	struct errand one = { .request = { .run = carry_out } };
+	int proc = start(employ, (void *)1);
+
+	WAIT_FOR(atomic_load(&employer));
+	usleep(20000);
+	CHECK(tuck__request(employer, &one.request));
+	join(proc);
+	CHECK_EQ(one.done, 1);
+}
