@@ -221,12 +221,9 @@ static inline bool usable(const struct tuck_chan *chan,
 			  const struct tuck__sched *s, const void *elem,
 			  tuck_ns deadline)
 {
-	return tuck__likely(
-		chan &&
-		atomic_load_explicit(&chan->magic, memory_order_relaxed) ==
-			TUCK__CHAN_LIVE &&
-		s && tuck__chan_at_home(chan, s) && deadline >= 0 &&
-		(elem || !chan->elem_bytes));
+	return tuck__likely(chan && chan->magic == TUCK__CHAN_LIVE && s &&
+			    tuck__chan_at_home(chan, s) && deadline >= 0 &&
+			    (elem || !chan->elem_bytes));
 }
 
 /* An operation that is not usable(): what is wrong, or it is not at home. */

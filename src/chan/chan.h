@@ -10,7 +10,7 @@
 #include "task/task.h"
 
 struct tuck_chan {
-	_Atomic(uint32_t) magic;
+	uint32_t magic;
 	uint32_t elem_bytes;
 	size_t capacity, count, first;	/* of the ring, in elements */
 	struct tuck__link senders, receivers;
