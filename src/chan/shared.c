@@ -588,11 +588,11 @@ int tuck__shared_close(struct tuck_chan *chan)
 	return was ? -EPIPE : 0;
 }
 
-/* Who found it alive, and comes to its lock only now, finds it closed. */
+/* After all who wait at it found it alive, since they had its lock then. */
 void tuck__shared_free(struct tuck_chan *chan)
 {
-	chan->magic = TUCK__CHAN_FREED;
 	tuck__spin_lock(&chan->lock);
+	chan->magic = TUCK__CHAN_FREED;
 	chan->closed = true;
 	chan->count = 0;
 	tuck__spin_unlock(&chan->lock);

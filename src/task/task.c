@@ -273,6 +273,8 @@ void tuck__task_drop_all(struct tuck__sched *s)
 			   (long long)tuck__id(s->current),
 			   tuck__name(s, s->current));
 		tuck__link_init(&s->current->w.link);
+		if (s->main->w.why > TUCK__WHY_ENDING)
+			tuck__unwait(s, s->main);	/* others see it */
 	}
 	for (uint32_t i = 0; i < n; i++) {
 		struct tuck__tasklet *t = tuck__table_at(s, i);
