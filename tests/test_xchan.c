@@ -538,6 +538,34 @@ TEST(the_home_ends_while_others_ask)
 	}
 }
 
+static void exit_thread(void *arg)
+{
+	(void)arg;
+	pthread_exit(NULL);
+}
+
+static void *wait_and_be_ended(void *arg)
+{
+	go(exit_thread, NULL);
+	recv_int(arg);
+	CHECK(!"woken");
+	return NULL;
+}
+
+/* A tasklet must not end the thread; but if it does, others go on. */
+TEST(a_main_tasklet_that_is_ended_leaves_its_place)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+	int elem = 1;
+
+	NOT_UNDER_TSAN("pthread_exit() on the stack of a tasklet");
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	on_thread(wait_and_be_ended, chan);
+	CHECK_EQ(tuck_chan_balance(chan), 0);
+	CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), -EAGAIN);
+	tuck_chan_free(chan);
+}
+
 /* -- closing and freeing -- */
 
 static struct tuck_chan *chans[3];
