@@ -36,7 +36,7 @@ static int start(void (*fn)(void *), void *arg)
 
 static void join(int proc)
 {
-	CHECK_EQ(tuck_proc_join(proc, tuck_after(TUCK_SEC(100))), 0);
+	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
 }
 
 /* Until all others of this proc wait, whatever had been sent to them. */
@@ -158,23 +158,23 @@ static void pass(void (*here)(void *), void (*there)(void *))
 		}
 }
 
-TEST_LIMIT(elements_arrive_from_elsewhere, 60)
+TEST(elements_arrive_from_elsewhere)
 {
 	pass(recv_rounds, send_rounds);
 }
 
-TEST_LIMIT(elements_arrive_elsewhere, 60)
+TEST(elements_arrive_elsewhere)
 {
 	pass(send_rounds, recv_rounds);
 }
 
-TEST_LIMIT(elements_arrive_at_tucked_tasklets, 60)
+TEST(elements_arrive_at_tucked_tasklets)
 {
 	use_slots(1);
 	pass(recv_rounds, send_rounds);
 }
 
-TEST_LIMIT(elements_arrive_from_tucked_tasklets, 60)
+TEST(elements_arrive_from_tucked_tasklets)
 {
 	use_slots(1);
 	pass(send_rounds, recv_rounds);
@@ -616,7 +616,9 @@ static void end_while_they_wait(void (*end)(struct tuck_chan *chan))
 	for (int i = 0; i < 2; i++)
 		proc[i] = start(expect_nine, NULL);
 	wait_for(&arrived, 2 * 9);
-	tuck_sleep(in_ms(20));		/* for those who are about to wait */
+	while (tuck_chan_balance(chans[2]) - tuck_chan_balance(chans[0]) <
+	       2 * 9)
+		tuck_sleep(tuck_after(TUCK_US(100)));
 	for (int i = 0; i < 3; i++)
 		end(chans[i]);
 	for (int i = 0; i < 2; i++)
@@ -758,12 +760,12 @@ static void keep_order(size_t capacity)
 	tuck_chan_free(chan);
 }
 
-TEST_LIMIT(each_senders_order_is_kept, 60)
+TEST(each_senders_order_is_kept)
 {
 	keep_order(0);
 }
 
-TEST_LIMIT(each_senders_order_is_kept_in_a_buffer, 60)
+TEST(each_senders_order_is_kept_in_a_buffer)
 {
 	keep_order(16);
 }
@@ -940,7 +942,6 @@ static void check_sums(void)
 	}
 	CHECK_EQ(storm.elements, 0);
 	CHECK_EQ(storm.sent, storm.received);
-	CHECK(storm.sent > 1000);
 }
 
 static void brew(int ms, bool cancel)
@@ -953,7 +954,7 @@ static void brew(int ms, bool cancel)
 		storm.chan[i] = new_chan(sizeof(int64_t), (size_t)i);
 	for (int i = 0; i < PROCS; i++)
 		proc[i] = start(work_in_proc, (void *)(intptr_t)i);
-	while (tuck_now() < end) {
+	while (tuck_now() < end || storm.sent < 100000) {
 		tuck_sleep(tuck_after(TUCK_US(50)));
 		if (cancel)
 			tuck_cancel(storm.alive[next_random(&random) %
@@ -965,17 +966,17 @@ static void brew(int ms, bool cancel)
 	check_sums();
 }
 
-TEST_LIMIT(exactly_once_with_deadlines, 60)
+TEST(exactly_once_with_deadlines)
 {
 	brew(800, false);
 }
 
-TEST_LIMIT(exactly_once_with_cancels, 60)
+TEST(exactly_once_with_cancels)
 {
 	brew(800, true);
 }
 
-TEST_LIMIT(exactly_once_when_tucked, 60)
+TEST(exactly_once_when_tucked)
 {
 	use_slots(1);
 	brew(800, true);
@@ -1031,7 +1032,7 @@ static void keep_alive(void *arg)
  * Of the operations that a kill came upon some were done and nobody could
  * say so: at most that many elements are missing or too many.
  */
-TEST_LIMIT(killed_at_random_times, 60)
+TEST(killed_at_random_times)
 {
 	tuck_ns end = tuck_after(TUCK_MS(1500));
 	int64_t elem, off;
@@ -1042,7 +1043,7 @@ TEST_LIMIT(killed_at_random_times, 60)
 		storm.chan[i] = new_chan(sizeof(int64_t), (size_t)i);
 	for (int i = 0; i < PROCS; i++)
 		proc[i] = start(keep_alive, (void *)(intptr_t)i);
-	while (tuck_now() < end) {
+	while (tuck_now() < end || kills < 100) {
 		tuck_sleep(tuck_after(TUCK_US(300)));
 		kills += tuck_kill(storm.alive[next_random(&random) %
 					       (PROCS * WORKERS)]) == 0;
@@ -1057,7 +1058,6 @@ TEST_LIMIT(killed_at_random_times, 60)
 		tuck_chan_free(storm.chan[i]);
 	}
 	off = storm.elements;
-	CHECK(kills > 20);
 	CHECK(off >= -storm.unsure && off <= storm.unsure);
 	CHECK(storm.unsure <= kills);
 	CHECK_EQ(storm.living, 0);
