@@ -991,6 +991,7 @@ static void live(void *arg)
 	uint32_t random = (uint32_t)tuck_self() * 2654435761u |
 			  (uint32_t)(uintptr_t)arg | 1;
 
+	atomic_fetch_add(&storm.living, 1);
 	while (!atomic_load(&storm.over)) {
 		in_call = 1;
 		if (next_random(&random) % 2)
@@ -1013,9 +1014,7 @@ static void keep_alive(void *arg)
 
 			if (id && tuck_join(id, TUCK_NOWAIT) == -EAGAIN)
 				continue;
-			atomic_fetch_add(&storm.living, 1);
 			id = go(live, (void *)(intptr_t)n);
-			tuck_yield();	/* for its cleanups it must start */
 			atomic_store(&storm.alive[at], id);
 		}
 		tuck_sleep(tuck_after(TUCK_US(200)));
