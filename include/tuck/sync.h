@@ -9,9 +9,10 @@
  * tuck_..._fini(), which holds nothing back but checks that it is unused. It
  * must stay where it is, so it may lie on a stack only if that is never
  * tucked: a main tasklet's, or one of its own (stack_bytes). On another one,
- * each tuck_..._init() says -EINVAL, and a wait ends the process with a message. Memory may be
- * given back once every call on it has returned; for a mutex, rwlock, sem,
- * waitgroup and event, already by whoever was let go by the last one.
+ * tuck_..._init() says -EINVAL, and a wait ends the process with a message.
+ * Memory may be given back once every call on it has returned; for a mutex,
+ * rwlock, sem, waitgroup and event, already by whoever was let go by the last
+ * one.
  *
  * All serve in the order of coming: who lets somebody go gives it what it
  * waits for, so nobody can come in between. Whoever is let go is appended to
