@@ -157,7 +157,7 @@ static void kill_idle_in(const struct wait *w)
 
 static void kill_idle_in_all(void)
 {
-	needs_thread_count();
+	keep_hope();
 	set_up_waits();
 	for (size_t i = 0; i < WAITS; i++)
 		kill_idle_in(&waits[i]);
@@ -1056,8 +1056,8 @@ static int wait_without_memory(tuck_ns deadline)
 TEST(a_kill_without_memory_to_suspend)
 {
 	needs_fifo();
-	needs_thread_count();
 	share_slots(1);
+	keep_hope();
 	starved.wait = wait_without_memory;
 	starved.deadline = TUCK_FOREVER;
 	at.partner = go(block_for_ever, NULL);

@@ -403,7 +403,7 @@ static void come_often(void *arg)
 
 TEST_LIMIT(barrier_keeps_step, 60)
 {
-	needs_thread_count();
+	keep_hope();
 	IN_WORKERS(come_often);
 	CHECK_EQ(came, 300 * PROCS * WORKERS);
 	CHECK_EQ(serial, 300);
@@ -651,7 +651,7 @@ static void say_nothing(void)
 /* Closed by all at the same time, just one is refused each time. */
 TEST_LIMIT(cycles_across_procs, 60)
 {
-	needs_thread_count();
+	keep_hope();
 	tuck_on_deadlock(say_nothing);
 	for (int n = 2; n <= 5; n++) {
 		struct chain c = { .n = n };

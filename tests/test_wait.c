@@ -291,7 +291,7 @@ TEST(any_thread_may_unblock)
 	tuck_id self = tuck_self();
 	pthread_t thread;
 
-	needs_thread_count();
+	keep_hope();
 	for (int i = 0; i < 200; i++) {
 		CHECK_EQ(pthread_create(&thread, NULL, unblock_from_thread,
 					&self),
@@ -773,7 +773,8 @@ TEST(a_thread_that_may_unblock_is_no_deadlock)
 	tuck_id self = tuck_self();
 	pthread_t thread;
 
-	needs_thread_count();
+	if (!threads_are_counted())
+		SKIP("/proc/self/stat says 0 threads, as qemu-user's does");
 	tuck_on_deadlock(count_report);
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_late, &self), 0);
 	CHECK_EQ(tuck_block(TUCK_FOREVER), 0);

@@ -720,7 +720,6 @@ TEST(a_wait_that_nobody_can_end)
 	struct tuck_chan *chan = new_chan(sizeof(int), 0);
 	int elem = 0;
 
-	needs_thread_count();
 	CHECK_EQ(tuck_chan_share(chan), 0);
 	CHECK_DIES(0, "waits for channels of several procs", {
 		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), -EDEADLK);
