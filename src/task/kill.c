@@ -22,6 +22,7 @@
  * to the entry runs no cleanup of any frame.
  */
 #include <errno.h>
+#include <setjmp.h>
 #include <string.h>
 
 #include "task/waitq.h"
@@ -118,18 +119,47 @@ static void left(_Unwind_Reason_Code reason, struct _Unwind_Exception *e)
 	(void)reason, (void)e;
 }
 
+struct unwinding {
+	const struct _Unwind_Exception *e;
+	jmp_buf here;
+};
+
+static void take_up(struct unwinding *u)
+{
+	if (u->e->exception_cleanup)	/* raised meanwhile */
+		longjmp(u->here, 1);
+}
+
+/*
+ * The same while e is on its way. One that ends the tasklet once more is
+ * unwound as far as here, where the first unwinding is taken up again: the
+ * second one could not pass the unwinder's own frames everywhere.
+ */
+static void run_on_the_way(struct tuck__sched *s, const char *above,
+			   struct _Unwind_Exception *e)
+{
+	struct unwinding u __attribute__((__cleanup__(take_up)));
+
+	u.e = e;
+	(void)setjmp(u.here);
+	e->exception_cleanup = NULL;
+	run_below(s, above);
+}
+
 /* Called for each frame, before what is to be cleaned up in it. */
 static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 				    _Unwind_Exception_Class cls,
 				    struct _Unwind_Exception *e,
 				    struct _Unwind_Context *frame, void *arg)
 {
+	const struct _Unwind_Exception kept = *e;
 	struct tuck__sched *s = arg;
 
-	(void)version, (void)cls, (void)e;
+	(void)version, (void)cls;
 	if (actions & _UA_END_OF_STACK)
 		s->cache.host->ended();
-	run_below(s, (const char *)_Unwind_GetCFA(frame));
+	run_on_the_way(s, (const char *)_Unwind_GetCFA(frame), e);
+	*e = kept;
 	return _URC_NO_REASON;
 }
 
