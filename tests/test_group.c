@@ -39,6 +39,12 @@ static void note_cleaned(char *c)
 	note(&cleaned);
 }
 
+static int give_unblocked(void *arg)
+{
+	block(arg);
+	return (int)(intptr_t)arg;
+}
+
 static int block_cleanly(void *arg)
 {
 	char c __attribute__((__cleanup__(note_cleaned)));
@@ -197,15 +203,18 @@ TEST(a_member_cannot_wait_for_its_own_group)
 
 TEST(the_first_error_is_kept)
 {
+	tuck_id late;
+
 	needs_fifo();
 	new_group(TUCK_FOREVER);
 	start(block, 0);
-	start(give_late, -5);
+	late = start(give_unblocked, -5);
 	start(give, 7);
 	start(give, -3);
 	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ERROR, TUCK_FOREVER), -3);
 	CHECK_EQ(tuck_group_count(group), 2);
 	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ERROR, TUCK_FOREVER), -3);
+	CHECK_EQ(tuck_unblock(late), 0);
 	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL,
 				 tuck_after(TUCK_MS(10))),
 		 -ETIMEDOUT);
