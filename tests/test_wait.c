@@ -556,8 +556,8 @@ TEST(joiners_that_gave_up_are_forgotten)
 
 	for (int i = 0; i < 20; i++)
 		go(i % 2 ? joiner : join_in_vain, &id);
-	settle();
-	CHECK_EQ(tuck_sleep(in_ms(5)), 0);
+	while (done < 10)
+		CHECK_EQ(tuck_sleep(in_ms(1)), 0);
 	settle();
 	CHECK_EQ(done, 10);
 	CHECK_EQ(tuck_unblock(id), 0);
