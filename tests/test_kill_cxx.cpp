@@ -133,7 +133,8 @@ static void mark_it(void *arg)
 	mark(*static_cast<const char *>(arg));
 }
 
-static void defer(const char *c)
+/* Inlined without optimization too: it is the caller's cleanup. */
+static inline __attribute__((always_inline)) void defer(const char *c)
 {
 	CHECK_EQ(tuck_defer(mark_it, const_cast<char *>(c)), 0);
 }

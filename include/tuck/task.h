@@ -131,13 +131,23 @@ int tuck_cancel(tuck_id id);
 int tuck_uncancel(void);
 
 /*
+ * With its arguments in registers on i386 too, the call of tuck_defer() shows
+ * where its caller's frame ends, and so when its cleanups are due.
+ */
+#if defined(__i386__)
+#define TUCK_NO_PUSH __attribute__((__regparm__(2)))
+#else
+#define TUCK_NO_PUSH
+#endif
+
+/*
  * Register a cleanup: fn(arg) runs when the calling tasklet ends, in
  * whichever way but tuck_drop(), or when tuck_undefer(1) is called. Last in,
  * first out. A main tasklet ends with its proc's function, its thread's, or
  * tuck_exit(), but not by exit(3).
  * Switches: no. Errors: -EINVAL for a null fn, -ENOMEM.
  */
-int tuck_defer(void (*fn)(void *), void *arg);
+TUCK_NO_PUSH int tuck_defer(void (*fn)(void *), void *arg);
 
 /*
  * Take the caller's last cleanup back, and run it if run is not 0. A caller

@@ -29,7 +29,7 @@
 
 /* -- cleanups -- */
 
-int tuck_defer(void (*fn)(void *), void *arg)
+TUCK_NO_PUSH int tuck_defer(void (*fn)(void *), void *arg)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck__extra *extra;
