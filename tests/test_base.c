@@ -77,7 +77,7 @@ TEST(after_is_never_nowait)
 
 TEST(strerror_has_the_words_of_libc)
 {
-	static const int errors[] = { ENOMEM, EINVAL,	 EPIPE,	  ESRCH, EXDEV,
+	static const int errors[] = { ENOMEM, EINVAL,	 EPIPE,	  ESRCH,
 				      EAGAIN, ETIMEDOUT, EDEADLK, EBADF };
 
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
@@ -85,6 +85,7 @@ TEST(strerror_has_the_words_of_libc)
 		CHECK(tuck_strerror(-errors[i]) == tuck_strerror(-errors[i]));
 	}
 	CHECK_STR(tuck_strerror(0), strerror(0));
+	CHECK(strstr(tuck_strerror(-EXDEV), "another thread"));
 }
 
 TEST(strerror_of_the_unknown)
