@@ -31,6 +31,7 @@
 #include <tuck/task.h>
 #include <tuck/policy.h>
 #include <tuck/group.h>
+#include <tuck/preempt.h>
 #include <tuck/chan.h>
 #include <tuck/sync.h>
 #include <tuck/io.h>

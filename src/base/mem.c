@@ -36,19 +36,35 @@ static bool faulty(void)
 	return seen == nth || (seen > nth && atomic_load(&fault_lasting));
 }
 
+__thread int tuck__calls_out __attribute__((__tls_model__("initial-exec")));
+
 void *tuck__alloc(size_t bytes)
 {
-	return faulty() ? NULL : calloc(1, bytes);
+	void *p;
+
+	if (faulty())
+		return NULL;
+	tuck__calls_out++;
+	p = calloc(1, bytes);
+	tuck__calls_out--;
+	return p;
 }
 
 void *tuck__resize(void *p, size_t bytes)
 {
-	return faulty() ? NULL : realloc(p, bytes);
+	if (faulty())
+		return NULL;
+	tuck__calls_out++;
+	p = realloc(p, bytes);
+	tuck__calls_out--;
+	return p;
 }
 
 void tuck__free(void *p)
 {
+	tuck__calls_out++;
 	free(p);
+	tuck__calls_out--;
 }
 
 size_t tuck__page_bytes(void)

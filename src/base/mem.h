@@ -8,6 +8,13 @@
 
 #include <stddef.h>
 
+/*
+ * Not 0 while the library calls what may be the program's own, malloc() first
+ * of all: the tasklet must not be pre-empted there.
+ */
+extern __thread int tuck__calls_out __attribute__((
+	__tls_model__("initial-exec"), __visibility__("hidden")));
+
 void *tuck__alloc(size_t bytes);		/* zeroed */
 void *tuck__resize(void *p, size_t bytes);
 void tuck__free(void *p);

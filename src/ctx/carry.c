@@ -14,6 +14,7 @@
 #include <tuck/ctx.h>
 
 #include "base/check.h"
+#include "base/mem.h"
 #include "ctx/carry.h"
 
 #define CARRIERS_MAX 8
@@ -67,6 +68,7 @@ void tuck__carry_out(struct tuck__carried *kept)
 {
 	size_t at = 0;
 
+	tuck__calls_out++;
 	for (int i = 0; i < carriers_n; i++) {
 		size_t n = carriers[i].bytes;
 		void *bytes = carriers[i].where();
@@ -76,15 +78,18 @@ void tuck__carry_out(struct tuck__carried *kept)
 		memcpy(bytes, initial.bytes + at, n);
 		at += n;
 	}
+	tuck__calls_out--;
 }
 
 void tuck__carry_in(struct tuck__carried *kept)
 {
 	size_t at = 0;
 
+	tuck__calls_out++;
 	for (int i = 0; i < carriers_n; i++) {
 		memcpy(carriers[i].where(), kept->bytes + at,
 		       carriers[i].bytes);
 		at += carriers[i].bytes;
 	}
+	tuck__calls_out--;
 }

@@ -23,8 +23,9 @@ enum {
 	TUCK__CTX_LOW = 8,	/* base is chosen when it starts: as low */
 				/* as what lies on its stack then */
 	TUCK__CTX_PROMISED = 16, /* gets a slot when it starts */
-	TUCK__CTX_CALL = 32	/* calls host->called first when it runs; */
+	TUCK__CTX_CALL = 32,	/* calls host->called first when it runs; */
 				/* ABSENT too, so that switches see it */
+	TUCK__CTX_ATOMIC = 64	/* the owner's, not used here */
 };
 
 /*

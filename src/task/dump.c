@@ -34,6 +34,7 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_PROC] = "the end of a proc",
 	[TUCK__WHY_GROUP] = "the end of a group",
 	[TUCK__WHY_END] = "the end of all others",
+	[TUCK__WHY_RUN] = "a run of the others",
 };
 
 static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
@@ -72,6 +73,8 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 const char *tuck__state(const struct tuck__sched *s,
 			const struct tuck__tasklet *t)
 {
+	if (t->w.why == TUCK__WHY_PAUSED && tuck__ctx_started(&t->ctx))
+		return words[TUCK__WHY_BLOCK];	/* by tuck_run() */
 	if (t->w.why > TUCK__WHY_ENDING)
 		return words[t->w.why];
 	return t == s->current ? "runs" : "is ready";

@@ -226,6 +226,17 @@ static void wait_for_work(struct tuck__sched *s)
 		tuck__unstuck(s);
 }
 
+/* Somebody waits for this; true, and then somebody is ready. */
+static bool end_run(struct tuck__sched *s)
+{
+	if (tuck__likely(!tuck__run_by(s)))
+		return false;
+	tuck__look(s);
+	if (tuck__list_empty(&s->ready))
+		tuck__wake(s, s->runner, 0);
+	return true;
+}
+
 static tuck__cold void find_work(struct tuck__sched *s)
 {
 	int err = errno;	/* of the tasklet that is about to stop */
@@ -240,6 +251,8 @@ static tuck__cold void find_work(struct tuck__sched *s)
 	s->trim_at = TUCK_FOREVER;
 	s->trimmed = false;
 	do {
+		if (end_run(s))
+			break;
 		if (!spin(s))
 			wait_for_work(s);
 		tuck__inbox_drain(s);
@@ -576,6 +589,8 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->told = 0;
 	s->oldest = NULL;
 	s->asking = false;
+	s->quantum = 0;
+	s->runner = NULL;
 	s->run = 0;
 	s->spin = 0;
 	s->many_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&
@@ -650,6 +665,7 @@ void tuck__sched_fini(struct tuck__sched *s)
 {
 	if (s->current == s->main)
 		tuck__at_end(s);
+	tuck__ticks_stop();
 	tuck__policy_fini(s);
 	tuck__task_drop_all(s);
 	tuck__inbox_close(s);

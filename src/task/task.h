@@ -30,6 +30,7 @@ enum tuck__why {
 	TUCK__WHY_PROC,
 	TUCK__WHY_GROUP,
 	TUCK__WHY_END,
+	TUCK__WHY_RUN,
 	/* From here on there is more to undo than a link. */
 	TUCK__WHY_SHARED,		/* to HOME: a struct tuck__far */
 	TUCK__WHY_RENDEZVOUS,
@@ -215,6 +216,11 @@ struct tuck__sched {
 	uint64_t passed_over;		/* and how often it was so before */
 	int until_policy_look;		/* switches, then look around */
 	bool asking;			/* inside a function of the policy */
+
+	int64_t quantum;		/* ticks, 0: none counts */
+	struct tuck__tasklet *runner;	/* in tuck_run(), if it waits so, */
+	int64_t run_ticks;		/* with that limit */
+	tuck_id ran_out;		/* who has used them up */
 
 	tuck_ns cpu_at;			/* of the last accounted switch */
 	tuck_ns recheck;		/* how long until the next question */
@@ -517,6 +523,18 @@ void tuck__task_drop_all(struct tuck__sched *s);
 /* Hand its values to their ends: whether there was one. */
 bool tuck__locals_end(const struct tuck__extra *extra);
 void tuck__locals_forget(struct tuck__sched *s, struct tuck__extra *extra);
+
+/* -- ticks.c -- */
+
+/* Who is in tuck_run(), or NULL. */
+static inline struct tuck__tasklet *tuck__run_by(const struct tuck__sched *s)
+{
+	return s->runner && s->runner->w.why == TUCK__WHY_RUN ? s->runner :
+								NULL;
+}
+
+/* The thread is no proc any more. */
+void tuck__ticks_stop(void);
 
 /* -- account.c -- */
 
