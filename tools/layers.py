@@ -14,7 +14,8 @@ import re
 import subprocess
 import sys
 
-LAYERS = ["base", "arch", "ctx", "task", "chan", "io", "proc", "debug"]
+LAYERS = ["base", "arch", "ctx", "task", "chan", "io", "proc", "debug",
+          "preempt"]
 LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 # A path in the archive's member names is flattened: src_base_heap.c.o.
 MEMBER = re.compile(r"src_(" + "|".join(LAYERS) + r")_[^:]*\.o")

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of libtuck-preempt share. It is a library of its own, linked
+ * into programs that have Tuck as a shared one, so of Tuck it uses public
+ * calls only.
+ */
+#ifndef TUCK__PREEMPT_H
+#define TUCK__PREEMPT_H
+
+#include <tuck/preempt.h>
+
+#include "base/check.h"
+
+/*
+ * Whether the calling thread is inside a signal handler on the stack of the
+ * tasklet that it interrupted. Known of handlers that the program set through
+ * what signal.c wraps; those on a stack of their own need not be known.
+ */
+bool tuck__in_handler(void);
+
+/* Whether the tasklet may wait here; if not, the thread does. */
+static inline bool tuck__may_wait(void)
+{
+	return tuck_can_switch() && !tuck__in_handler();
+}
+
+#endif

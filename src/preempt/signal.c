@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sigaction() and signal(), so that it is known when a handler runs: a tasklet
+ * that were switched away from inside one would leave the signal blocked for
+ * all others (rule S7).
+ *
+ * Invariant: while no_switch.sp is set and the proc's switches are still
+ * no_switch.switches, whatever runs below sp was called by a handler. One that
+ * is left by siglongjmp() thus holds pre-emption back until the stack pointer
+ * is seen above, or the tasklet waits by itself.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "preempt/preempt.h"
+
+typedef void simple_fn(int sig);
+typedef void info_fn(int sig, siginfo_t *info, void *context);
+
+static struct program_handler {
+	_Atomic(simple_fn *) simple;	/* one of them is set */
+	_Atomic(info_fn *) info;
+} handlers[NSIG];
+
+struct no_switch {
+	uintptr_t sp;
+	uint64_t switches;
+};
+
+static __thread struct no_switch no_switch;
+
+bool tuck__in_handler(void)
+{
+	if (tuck__likely(!no_switch.sp))
+		return false;
+	if (no_switch.switches == *tuck_ticks()->switches &&
+	    (uintptr_t)__builtin_frame_address(0) < no_switch.sp)
+		return true;
+	no_switch.sp = 0;
+	return false;
+}
+
+/* What the kernel calls. */
+static void handle(int sig, siginfo_t *info, void *context)
+{
+	info_fn *with_info = atomic_load(&handlers[sig].info);
+	simple_fn *simple = atomic_load(&handlers[sig].simple);
+	struct no_switch before = no_switch;
+
+	if (!before.sp && tuck_can_switch())
+		no_switch = (struct no_switch){
+			(uintptr_t)__builtin_frame_address(0),
+			*tuck_ticks()->switches,
+		};
+	if (with_info)
+		with_info(sig, info, context);
+	else if (simple)
+		simple(sig);
+	no_switch = before;
+}
+
+/* In action, what the program set in place of what the kernel has. */
+static void show(int sig, struct sigaction *action)
+{
+	info_fn *info = atomic_load(&handlers[sig].info);
+
+	if (!(action->sa_flags & SA_SIGINFO) || action->sa_sigaction != handle)
+		return;
+	if (info) {
+		action->sa_sigaction = info;
+		return;
+	}
+	action->sa_flags &= ~SA_SIGINFO;
+	action->sa_handler = atomic_load(&handlers[sig].simple);
+}
+
+static bool calls(const struct sigaction *action)
+{
+	return action->sa_flags & SA_SIGINFO ||
+	       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+}
+
+int __real_sigaction(int sig, const struct sigaction *action,
+		     struct sigaction *ret_old);
+int __wrap_sigaction(int sig, const struct sigaction *action,
+		     struct sigaction *ret_old);
+simple_fn *__wrap_signal(int sig, simple_fn *handler);
+
+int __wrap_sigaction(int sig, const struct sigaction *action,
+		     struct sigaction *ret_old)
+{
+	struct sigaction ours, old;
+	struct program_handler *h;
+
+	if (sig <= 0 || sig >= NSIG)
+		return __real_sigaction(sig, action, ret_old);
+	if (__real_sigaction(sig, NULL, &old) != 0)
+		return -1;
+	show(sig, &old);
+	if (action && calls(action)) {
+		h = &handlers[sig];
+		ours = *action;
+		ours.sa_flags |= SA_SIGINFO;
+		ours.sa_sigaction = handle;
+		if (action->sa_flags & SA_SIGINFO) {
+			atomic_store(&h->info, action->sa_sigaction);
+		} else {
+			atomic_store(&h->simple, action->sa_handler);
+			atomic_store(&h->info, NULL);
+		}
+		action = &ours;
+	}
+	if (action && __real_sigaction(sig, action, NULL) != 0)
+		return -1;
+	if (ret_old)
+		*ret_old = old;
+	return 0;
+}
+
+/* As BSD's and glibc's. */
+simple_fn *__wrap_signal(int sig, simple_fn *handler)
+{
+	struct sigaction action = { .sa_handler = handler,
+				    .sa_flags = SA_RESTART };
+	struct sigaction old;
+
+	if (__wrap_sigaction(sig, &action, &old) != 0)
+		return SIG_ERR;
+	return old.sa_handler;
+}
