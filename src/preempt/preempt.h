@@ -18,6 +18,9 @@
  */
 bool tuck__in_handler(void);
 
+/* Whether the thread is inside any such handler. */
+bool tuck__handling(void);
+
 /* Whether the tasklet may wait here; if not, the thread does. */
 static inline bool tuck__may_wait(void)
 {

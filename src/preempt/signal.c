@@ -30,6 +30,12 @@ struct no_switch {
 };
 
 static __thread struct no_switch no_switch;
+static __thread int depth;	/* too large after a siglongjmp() */
+
+bool tuck__handling(void)
+{
+	return depth > 0;
+}
 
 bool tuck__in_handler(void)
 {
@@ -54,10 +60,12 @@ static void handle(int sig, siginfo_t *info, void *context)
 			(uintptr_t)__builtin_frame_address(0),
 			*tuck_ticks()->switches,
 		};
+	depth++;
 	if (with_info)
 		with_info(sig, info, context);
 	else if (simple)
 		simple(sig);
+	depth--;
 	no_switch = before;
 }
 

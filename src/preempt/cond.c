@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Conditions for tasklets: they wait in the parking lot, ordinary threads in
+ * the condition. A signal is for the first tasklet, or else for a thread; a
+ * broadcast for all.
+ */
+#include <pthread.h>
+#include <stddef.h>
+
+#include "preempt/lot.h"
+
+int __real_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
+int __real_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  const struct timespec *until);
+int __real_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  clockid_t clock,
+				  const struct timespec *until);
+int __real_pthread_cond_signal(pthread_cond_t *c);
+int __real_pthread_cond_broadcast(pthread_cond_t *c);
+
+int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m);
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  const struct timespec *until);
+int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  clockid_t clock,
+				  const struct timespec *until);
+int __wrap_pthread_cond_signal(pthread_cond_t *c);
+int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_unlock(pthread_mutex_t *m);
+
+static void leave(struct tuck__parked **p)
+{
+	if (*p)
+		tuck__lot_leave(*p);
+}
+
+/* Also when it is left by a kill, before cleanups run. */
+static void lock_again(pthread_mutex_t **m)
+{
+	if (*m)
+		__wrap_pthread_mutex_lock(*m);
+}
+
+/*
+ * The mutex is unlocked once this tasklet is in the lot, so no signal is lost.
+ * Without memory, and for one that was cancelled, it is a wake-up without a
+ * signal, which POSIX allows.
+ */
+static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)
+{
+	pthread_mutex_t *locked __attribute__((__cleanup__(lock_again))) = NULL;
+	struct tuck__parked *p __attribute__((__cleanup__(leave))) = NULL;
+	int r;
+
+	p = tuck__lot_enter(c);
+	r = __wrap_pthread_mutex_unlock(m);
+	if (r != 0)
+		return r;
+	locked = m;
+	r = p ? tuck__lot_wait(p, deadline) : -ENOMEM;
+	if (r == -ETIMEDOUT)
+		return ETIMEDOUT;
+	if (r == -EDEADLK)
+		return EDEADLK;
+	if (r != 0)
+		tuck_yield();
+	return 0;
+}
+
+int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
+{
+	if (!tuck__may_wait())
+		return __real_pthread_cond_wait(c, m);
+	return wait_until(c, m, TUCK_FOREVER);
+}
+
+/* As glibc keeps what pthread_condattr_setclock() said. */
+static clockid_t clock_of(const pthread_cond_t *c)
+{
+	return c->__data.__wrefs & 2 ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+}
+
+int __wrap_pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  const struct timespec *until)
+{
+	if (!tuck__may_wait())
+		return __real_pthread_cond_timedwait(c, m, until);
+	return wait_until(c, m, tuck__lot_deadline(clock_of(c), until));
+}
+
+int __wrap_pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m,
+				  clockid_t clock, const struct timespec *until)
+{
+	if (!tuck__may_wait())
+		return __real_pthread_cond_clockwait(c, m, clock, until);
+	return wait_until(c, m, tuck__lot_deadline(clock, until));
+}
+
+int __wrap_pthread_cond_signal(pthread_cond_t *c)
+{
+	return tuck__lot_wake(c, false) ? 0 : __real_pthread_cond_signal(c);
+}
+
+int __wrap_pthread_cond_broadcast(pthread_cond_t *c)
+{
+	tuck__lot_wake(c, true);
+	return __real_pthread_cond_broadcast(c);
+}
