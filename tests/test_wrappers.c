@@ -460,6 +460,16 @@ TEST(once_is_pre_empted)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
+TEST(once_that_was_run_keeps_nobody_waiting)
+{
+	int done = 0;
+
+	CHECK(tuck_self() > 0);
+	call_once(NULL);
+	CHECK_EQ(tuck_join(go(go_once, &done), tuck_after(TUCK_SEC(1))), 0);
+	CHECK_EQ(done, 1);
+}
+
 /* -- signals -- */
 
 static void post_in_handler(int sig)
