@@ -34,6 +34,38 @@ int main(void)
 }
 END
 
+cat >"$tmp/spin.c" <<'END'
+#include <tuck.h>
+
+static void spin(void *arg)
+{
+	for (volatile int *n = arg;; ++*n)
+		;
+}
+
+int main(void)
+{
+	int n = 0;
+	tuck_id id = tuck_go(spin, &n);
+
+	return tuck_run(1000) != id;
+}
+END
+
+# Pre-emption, with the compiler's flag and the linker's as pkg-config has them.
+preempt() {
+	package=tuck-preempt
+	case $(${CC:-cc} --version) in
+	*clang*) flag=clang_cflags ;;
+	*)	 flag=gcc_cflags ;;
+	esac
+	# shellcheck disable=SC2046
+	${CC:-cc} -O2 -Wall -Werror "$tmp/spin.c" -o "$tmp/spin" \
+		$(pkg-config --variable=$flag tuck-preempt) \
+		$(flags --cflags --libs)
+	LD_LIBRARY_PATH=$lib timeout 60 "$tmp/spin"
+}
+
 install() {
 	DESTDIR=$tmp/root meson install -C "$build" --no-rebuild --quiet
 	pc=$(find "$tmp/root" -name tuck.pc)
@@ -63,6 +95,7 @@ install() {
 	nm "$tmp/ours" | grep -F tuck_posix_swapcontext
 	"$tmp/theirs" >"$tmp/want"
 	LD_LIBRARY_PATH=$lib "$tmp/ours" | cmp - "$tmp/want"
+	preempt
 	# Nothing is exported but what the headers promise.
 	nm -D --defined-only "$lib/libtuck.so" | awk '$2 ~ /[TDBRVW]/ &&
 		$3 !~ /^tuck_[a-z]/ { print "exported:", $3; bad = 1 }
