@@ -104,14 +104,14 @@ static void *on_a_proc(void *locked)
 /* Tasklets of two procs and a thread that is none, with a lock. */
 static void contend(void *lock, void (*take)(void *), void (*give)(void *))
 {
-	struct locked l = { lock, take, give, ROUNDS, 0, 0, 0 };
+	struct locked l = { lock, take, give, ROUNDS, 0, 0, 0, 0 };
 	pthread_t thread, proc;
 	struct tuck_stats stats;
 
 	CHECK_EQ(tuck_quantum_set(50), 0);
 	for (int i = 0; i < MANY; i++)
 		go(add_slowly, &l);
-	while (l.sum < MANY * ROUNDS)
+	while (__atomic_load_n(&l.done, __ATOMIC_ACQUIRE) < MANY)
 		tuck_yield();
 	CHECK_EQ(tuck_stats(&stats), 0);
 	CHECK(!EXACT || stats.switches > MANY * ROUNDS);
@@ -119,7 +119,7 @@ static void contend(void *lock, void (*take)(void *), void (*give)(void *))
 	CHECK_EQ(pthread_create(&proc, NULL, on_a_proc, &l), 0);
 	for (int i = 0; i < MANY; i++)
 		go(add_slowly, &l);
-	for (volatile long *sum = &l.sum; *sum < (3 * MANY + 1) * ROUNDS;)
+	while (__atomic_load_n(&l.done, __ATOMIC_ACQUIRE) < 3 * MANY + 1)
 		CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_EQ(pthread_join(proc, NULL), 0);
@@ -242,7 +242,8 @@ TEST(error_checking_mutex_is_a_tasklets)
 	CHECK_EQ(results[0], EBUSY);
 	CHECK_EQ(results[1], EPERM);
 	unlock_mutex(m);
-	CHECK_EQ(pthread_mutex_unlock(m), EPERM);
+	if (!UNDER_TSAN)	/* which says so itself */
+		CHECK_EQ(pthread_mutex_unlock(m), EPERM);
 }
 
 static void lock_and_end(void *arg)
@@ -254,6 +255,7 @@ static void lock_and_end(void *arg)
 /* Its owner is gone, and the memory is used for another one. */
 TEST(recursive_mutex_of_one_that_has_ended)
 {
+	NOT_UNDER_TSAN("it knows the mutex as locked still");
 	m = mutex_of(PTHREAD_MUTEX_RECURSIVE);
 	CHECK_EQ(tuck_join(go(lock_and_end, NULL), TUCK_FOREVER), 0);
 	m = mutex_of(PTHREAD_MUTEX_RECURSIVE);
@@ -353,6 +355,17 @@ static void *consume_as_thread(void *name)
 	return NULL;
 }
 
+/* Others mark under the mutex. */
+static size_t marks(void)
+{
+	size_t n;
+
+	lock_mutex(m);
+	n = trace_used;
+	unlock_mutex(m);
+	return n;
+}
+
 TEST(condition_of_a_thread_and_a_tasklet)
 {
 	pthread_t thread;
@@ -363,10 +376,10 @@ TEST(condition_of_a_thread_and_a_tasklet)
 	go(consume, (void *)(uintptr_t) "a");
 	CHECK_EQ(tuck_run(0), 0);
 	produce(&one);
-	while (trace_used < 1)
+	while (marks() < 1)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	produce(&one);
-	while (trace_used < 2)
+	while (marks() < 2)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_EQ(strlen(trace_text), 2);

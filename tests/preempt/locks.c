@@ -30,6 +30,7 @@ void add_slowly(void *arg)
 		l->give(l->lock);
 		dawdle(i % 7);
 	}
+	__atomic_fetch_add(&l->done, 1, __ATOMIC_ACQ_REL);
 }
 
 int once_runs;

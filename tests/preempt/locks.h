@@ -12,6 +12,7 @@ struct locked {
 	int rounds;
 	long sum;		/* rounds of all who added */
 	int inside, most;	/* how many were inside at once */
+	int done;		/* those who have finished; atomic */
 };
 
 /* Take the lock, add to sum slowly, give it; so many times. */
