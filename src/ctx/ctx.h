@@ -268,8 +268,8 @@ static inline int tuck__ctx_switch(struct tuck__cache *c,
 
 	if (tuck__likely(!((from->flags & TUCK__CTX_SHARED) |
 			   (to->flags & TUCK__CTX_ABSENT)) &&
-			 deep < from->pages && !c->eh->caught &&
-			 !c->eh->uncaught)) {
+			 deep < from->pages &&
+			 !((uintptr_t)c->eh->caught | c->eh->uncaught))) {
 		from->err = *c->err;
 		*c->err = to->err;
 		return tuck__arch_switch(&from->sp, to->sp, value);

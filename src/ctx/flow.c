@@ -382,13 +382,27 @@ static inline void deliver(struct tuck__flow *f, void *value)
 		*f->ret_value = value;
 }
 
+/* Apart, for it needs a frame. */
+static tuck__noinline int go_absent(struct tuck__thread *th,
+				    struct tuck__flow *f, void *value)
+{
+	struct tuck__flow *self = th->running;
+
+	deliver(f, value);
+	th->running = f;
+	return tuck__ctx_switch_slow(&th->cache, &self->ctx, &f->ctx, 0);
+}
+
 static inline int go(struct tuck__thread *th, struct tuck__flow *f, void *value,
 		     void **ret_value)
 {
 	struct tuck__flow *self = th->running;
 
 	self->ret_value = ret_value;
-	deliver(f, value);
+	if (tuck__unlikely(f->ctx.flags & TUCK__CTX_ABSENT))
+		return go_absent(th, f, value);
+	if (f->ret_value)
+		*f->ret_value = value;
 	if (tuck__unlikely(f == self))
 		return 0;
 	th->running = f;

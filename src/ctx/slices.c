@@ -22,78 +22,64 @@
 #define RAW		TUCK__ASAN
 #define INTERCEPTED	TUCK__MSAN
 
-/* What a wide load would stall on, since it was just pushed in 8s. */
-#define JUST_PUSHED	256u
+#define FEW		256u	/* bytes: a call of memcpy() costs as much */
 
 /* -- copying -- */
 
 /*
- * Word by word, and no compiler may make it wider: the bytes nearest to the
- * stack pointer were just pushed in words, and a wider load would wait for
- * all of these stores. n is a multiple of two words or, where a stack is
- * aligned so, of one.
+ * n is a multiple of two words or, where a stack is aligned so, of one. from
+ * is hidden from the compiler, which would make a call of either loop.
  */
 static tuck__no_asan void copy_words(char *to, const char *from, size_t n)
 {
 	const size_t w = sizeof(uintptr_t);
-	uintptr_t a, b, c, d;
+	uintptr_t a, b;
 
-	for (; n >= 4 * w; n -= 4 * w, to += 4 * w, from += 4 * w) {
+	for (; n >= 2 * w; n -= 2 * w, to += 2 * w, from += 2 * w) {
+		__asm__ volatile("" : "+r"(from));
 		__builtin_memcpy(&a, from, w);
 		__builtin_memcpy(&b, from + w, w);
-		__builtin_memcpy(&c, from + 2 * w, w);
-		__builtin_memcpy(&d, from + 3 * w, w);
-		__asm__ volatile("" : "+r"(a), "+r"(b), "+r"(c), "+r"(d));
-		__builtin_memcpy(to, &a, w);
-		__builtin_memcpy(to + w, &b, w);
-		__builtin_memcpy(to + 2 * w, &c, w);
-		__builtin_memcpy(to + 3 * w, &d, w);
-	}
-	if (n >= 2 * w) {
-		__builtin_memcpy(&a, from, w);
-		__builtin_memcpy(&b, from + w, w);
-		__asm__ volatile("" : "+r"(a), "+r"(b));
 		__builtin_memcpy(to, &a, w);
 		__builtin_memcpy(to + w, &b, w);
 	}
-	if (TUCK__ARCH_ALIGN < 2 * w && n % (2 * w))
-		__builtin_memcpy(to + n - w, from + n - w, w);
+	if (n)
+		__builtin_memcpy(to, from, w);
 }
 
-static inline void copy_out(char *slice, const char *stack, size_t n)
-{
-	size_t first = RAW || n <= JUST_PUSHED ? n : JUST_PUSHED;
-
-	if (INTERCEPTED)
-		first = 0;
-	copy_words(slice, stack, first);
-	if (n > first)
-		memcpy(slice + first, stack + first, n - first);
-}
-
-/* A call of memcpy costs as much as copying these few bytes. */
-static inline void copy_few(char *to, const char *from, size_t n)
+/* As wide as any CPU with 16-byte stacks has it. */
+static inline void copy_wide(char *to, const char *from, size_t n)
 {
 	typedef uint64_t pair __attribute__((__vector_size__(16)));
-	pair v;
+	pair a, b, c, d;
 
+	for (; n >= 64; n -= 64, to += 64, from += 64) {
+		__asm__ volatile("" : "+r"(from));
+		__builtin_memcpy(&a, from, 16);
+		__builtin_memcpy(&b, from + 16, 16);
+		__builtin_memcpy(&c, from + 32, 16);
+		__builtin_memcpy(&d, from + 48, 16);
+		__builtin_memcpy(to, &a, 16);
+		__builtin_memcpy(to + 16, &b, 16);
+		__builtin_memcpy(to + 32, &c, 16);
+		__builtin_memcpy(to + 48, &d, 16);
+	}
 	for (; n; n -= 16, to += 16, from += 16) {
-		__builtin_memcpy(&v, from, 16);
-		__asm__ volatile("" : "+m"(*(char(*)[16])to));
-		__builtin_memcpy(to, &v, 16);
+		__asm__ volatile("" : "+r"(from));
+		__builtin_memcpy(&a, from, 16);
+		__builtin_memcpy(to, &a, 16);
 	}
 }
 
-static inline void copy_in(char *stack, const char *slice, size_t n)
+static inline void copy(char *to, const char *from, size_t n)
 {
 	if (RAW)
-		copy_words(stack, slice, n);
-	else if (INTERCEPTED || n > JUST_PUSHED)
-		memcpy(stack, slice, n);
+		copy_words(to, from, n);
+	else if (INTERCEPTED || n > FEW)
+		memcpy(to, from, n);
 	else if (sizeof(uintptr_t) < 8 || TUCK__ARCH_ALIGN < 16)
-		copy_words(stack, slice, n);	/* pairs are too wide */
+		copy_words(to, from, n);	/* 16 bytes are too wide */
 	else
-		copy_few(stack, slice, n);
+		copy_wide(to, from, n);
 }
 
 #if TUCK__ASAN
@@ -272,9 +258,9 @@ static inline void move_piece(struct tuck__ctx *ctx, char *from, char *to,
 	if (from >= to)
 		return;
 	if (out)
-		copy_out(place_in_slice(ctx, from), from, (size_t)(to - from));
+		copy(place_in_slice(ctx, from), from, (size_t)(to - from));
 	else
-		copy_in(from, place_in_slice(ctx, from), (size_t)(to - from));
+		copy(from, place_in_slice(ctx, from), (size_t)(to - from));
 }
 
 static tuck__noinline void move_around_hole(struct tuck__ctx *ctx, char *from,
