@@ -211,6 +211,7 @@ static double work_buffered(long n)
 static double work_procs_pingpong(long n)
 {
 	(void)n;
+	bench_clock = CLOCK_MONOTONIC;
 	chan_to = chan_new(0);
 	chan_back = chan_new(0);
 	BENCH_CHECK(tuck_proc_start(NULL, pong, NULL) >= 0);
@@ -219,6 +220,7 @@ static double work_procs_pingpong(long n)
 
 static double work_procs_buffered(long n)
 {
+	bench_clock = CLOCK_MONOTONIC;
 	chan_to = chan_new((size_t)n);
 	BENCH_CHECK(tuck_proc_start(NULL, producer, chan_to) >= 0);
 	return bench_per_op(consume_batch, 1);
