@@ -23,7 +23,8 @@ static inline struct tuck_stack *stack_of(enum kind kind)
 	if (kind == NEW && !new_stack)
 		CHECK((new_stack = tuck_stack_new(STACK_BYTES)) != NULL);
 	if (kind == FROM && !from_stack) {
-		CHECK((from_memory = malloc(STACK_BYTES)) != NULL);
+		from_memory = (char *)malloc(STACK_BYTES);
+		CHECK(from_memory);
 		from_stack = tuck_stack_from(from_memory, STACK_BYTES);
 		CHECK(from_stack);
 	}
