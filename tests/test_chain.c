@@ -53,6 +53,7 @@ static struct actor *running;
 static struct tuck_stack *borrowed, *owned;
 static uint32_t seed, random_state;
 static int steps, refusals;
+static unsigned int look;	/* whose bytes are looked at next */
 static bool faults;
 static uint64_t moved;		/* bytes until the last switch */
 static char *top;		/* of what of the native stack is known */
@@ -153,6 +154,23 @@ static size_t model_switch(struct actor *from, struct actor *to)
 	return units * UNIT;
 }
 
+/* Of a suspended one: what is in its slice, by what info says of it. */
+static void check_slice(const struct actor *a, const struct tuck_ctx_info *i)
+{
+	size_t absent = absent_units(a) * UNIT;
+
+	CHECK(i->sp == a->sp && i->base == a->base);
+	CHECK_EQ(i->state == TUCK_CTX_TUCKED, i->slice_bytes > 0);
+	CHECK_EQ(i->state == TUCK_CTX_TUCKED, i->slice != NULL);
+	CHECK(i->slice_bytes <= (size_t)(a->base - a->sp));
+	if (TUCK_TORMENT) {
+		CHECK(i->slice_bytes >= absent);
+	} else {
+		CHECK_EQ(i->slice_bytes, absent);
+		CHECK_EQ(i->state == TUCK_CTX_RESIDENT, absent == 0);
+	}
+}
+
 static void check_states(void)
 {
 	for (int i = 0; i < ACTORS; i++) {
@@ -163,8 +181,36 @@ static void check_states(void)
 		CHECK_EQ(info.state == TUCK_CTX_NEW ||
 				 info.state == TUCK_CTX_ENDED,
 			 !a->alive);
-		if (a->alive && a != running && !TUCK_TORMENT)
-			CHECK_EQ(info.slice_bytes, absent_units(a) * UNIT);
+		if (a->alive && a != running)
+			check_slice(a, &info);
+		else
+			CHECK(!info.slice && !info.slice_bytes);
+	}
+}
+
+/*
+ * Independently of all counters: the bytes of a suspended one's frames, read
+ * from where the model says that they lie.
+ */
+static __attribute__((no_sanitize("address"))) void check_bytes(
+	const struct actor *a)
+{
+	struct tuck_ctx_info info = info_of(a->ctx);
+	size_t absent;
+
+	if (!a->alive || a == running)
+		return;
+	absent = TUCK_TORMENT ? info.slice_bytes : absent_units(a) * UNIT;
+	for (int f = 0; f <= a->depth; f++) {
+		for (size_t k = 0; k < a->frames[f].n; k += 61) {
+			char *p = (char *)a->frames[f].at + k;
+			ptrdiff_t off = p - a->sp;
+
+			if ((size_t)off < absent)
+				p = (char *)info.slice + off;
+			CHECK_EQ((unsigned char)*p,
+				 byte_of(a->frames[f].key, k));
+		}
 	}
 }
 
@@ -214,6 +260,7 @@ static void arrive(struct actor *self)
 		check_fail(CHECK_AT, "seed %u, step %d: %llu bytes, not %zu",
 			   seed, steps, (unsigned long long)did, must);
 	check_states();
+	check_bytes(&actors[++look % ACTORS]);
 }
 
 static void act(struct actor *self);
