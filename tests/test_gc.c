@@ -51,7 +51,7 @@ static void push_contexts(void)
 
 static void begin(bool registered)
 {
-	use_slots(4);
+	use_slots(1);
 	GC_INIT();
 	creator = tuck_ctx_self();
 	CHECK(creator);
@@ -76,6 +76,7 @@ struct object {
 
 /* No pointers are here, since static data are roots. */
 static uint64_t made, collected;
+static int n_tucked;		/* in all collections */
 static unsigned char is_collected[1 << 20];
 
 static void GC_CALLBACK on_collected(void *object, void *id)
@@ -118,9 +119,33 @@ static __attribute__((noinline)) int lost(const struct object *o, uint64_t id)
 	return 0;
 }
 
+enum kind { NATIVE, SLOT, OWN, KINDS };
+
+/*
+ * Of those that share the slot and the native stack all but one are in
+ * slices, so what they hold is found there or not at all.
+ */
+static void check_tucked(void)
+{
+	int waiting[KINDS] = { 0 }, tucked[KINDS] = { 0 };
+	struct tuck_ctx_info info;
+
+	for (int i = 0; i < CONTEXTS; i++) {
+		if (tuck_ctx_info(&contexts[i], &info) < 0 || !info.sp)
+			continue;
+		waiting[i % KINDS]++;
+		tucked[i % KINDS] += info.state == TUCK_CTX_TUCKED &&
+				     info.slice && info.slice_bytes;
+	}
+	CHECK(tucked[SLOT] >= waiting[SLOT] - 1);
+	CHECK(tucked[NATIVE] >= waiting[NATIVE] - 1);
+	n_tucked += tucked[SLOT] + tucked[NATIVE];
+}
+
 /* Collect all, and let others have the memory. */
 static __attribute__((noinline)) void collect(void)
 {
+	check_tucked();
 	GC_gcollect();
 	GC_invoke_finalizers();
 	for (int i = 0; i < 200; i++)
@@ -129,8 +154,6 @@ static __attribute__((noinline)) void collect(void)
 }
 
 /* -- contexts that hold them -- */
-
-enum kind { NATIVE, SLOT, OWN, KINDS };
 
 static struct tuck_stack *stacks[CONTEXTS];
 static unsigned char is_alive[CONTEXTS], is_dropped[CONTEXTS];
@@ -244,6 +267,7 @@ TEST_LIMIT(what_suspended_contexts_hold_is_found, 60)
 	}
 	CHECK_EQ(made, HELD * CONTEXTS);
 	CHECK_EQ(collected, 0);
+	CHECK(n_tucked >= 5 * (CONTEXTS * 2 / 3 - 2));
 	end_all();
 	CHECK_EQ(n_lost, 0);
 }
@@ -261,6 +285,7 @@ TEST_LIMIT(collections_begin_in_any_context, 60)
 		resume((int)(next_random(&random) % CONTEXTS));
 	CHECK_EQ(lost(mine, 1), 0);
 	CHECK_EQ(collected, 0);
+	CHECK(n_tucked >= 300 * (CONTEXTS * 2 / 3 - 2));
 	end_all();
 	CHECK_EQ(n_lost, 0);
 }
