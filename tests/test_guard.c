@@ -24,6 +24,7 @@
 	}
 
 FRAME(100)
+FRAME(50000)
 FRAME(300000)
 
 static void (*frame)(int) = frame_100;
@@ -87,11 +88,18 @@ TEST(an_overflow_of_each_kind_of_stack_is_told)
 	overflow_kinds();
 }
 
-/* Where addresses are few, guards are small. */
-TEST(a_frame_of_300_kb_does_not_leap_over_the_guard)
+/* By default a guard has 512 KiB or, where addresses are few, 64. */
+TEST(a_frame_does_not_leap_over_the_guard)
 {
-	if (sizeof(void *) <= 4)
-		SKIP("there are not enough addresses for large guards");
+	frame = sizeof(void *) > 4 ? frame_300000 : frame_50000;
+	overflow_kinds();
+}
+
+TEST(a_frame_of_300_kb_does_not_leap_over_a_guard_of_512)
+{
+	const struct tuck_config large = { .guard_bytes = 512 << 10 };
+
+	CHECK_EQ(tuck_config_set(&large), 0);
 	frame = frame_300000;
 	overflow_kinds();
 }
