@@ -10,8 +10,9 @@ import gdb
 ENTRY = "tuck__arch_entry"
 FIRST = ["inner", "outer", "first", ENTRY]
 SECOND = ["inner", "second", ENTRY]
+CONTEXT = ["in_context", ENTRY]
 MAIN = ["main"]
-PROGRAM = {"??", "stop_here"}.union(FIRST, SECOND, MAIN)
+PROGRAM = {"??", "stop_here"}.union(FIRST, SECOND, CONTEXT, MAIN)
 count = 0
 failed = False
 
@@ -139,6 +140,23 @@ def test_copied():
                  "stepping through a switch that copies")
 
 
+def test_contexts():
+    start(1)
+    go_to("contexts")
+    for stack_of in ("a slot", "the native stack", "a stack of their own",
+                     "a borrowed stack"):
+        for when in ("at its start", "beside another", "after copying"):
+            go_to("stop_here")
+            names = stack()
+            what = f"frames of a context on {stack_of}, {when}"
+            if names != ["stop_here"] + CONTEXT:
+                note(names)
+            check(names == ["stop_here"] + CONTEXT, what)
+            check(clean(), what + ": bt ends cleanly")
+        check_switch("tuck__arch_switch_via", [CONTEXT, MAIN],
+                     f"stepping from {stack_of} to main()")
+
+
 def main():
     for setting in ("confirm off", "debuginfod enabled off",
                     "startup-with-shell off"):
@@ -153,6 +171,7 @@ def main():
     test_resident()
     test_first()
     test_copied()
+    test_contexts()
     gdb.execute("kill")
     tap(f"1..{count}")
     gdb.execute(f"quit {int(failed)}")
