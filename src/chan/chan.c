@@ -11,7 +11,7 @@
  * 3. Who was woken does not touch the channel again: it may be freed.
  * 4. Until another proc wants to use it, only its home proc touches a
  *    channel, so it needs no lock. Then it becomes shared for good: home.c
- *    tells how, shared.c what it is from then on.
+ *    and shared_move.c tell how, shared.c what it is from then on.
  *
  * Why not otherwise: copying through a cell in the channel costs a second
  * copy; locks would cost each proc-local message more than its switch. That

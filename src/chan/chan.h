@@ -165,7 +165,7 @@ int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 /* As tuck_chan_free(), by a proc that is not its home. */
 void tuck__chan_dismiss(struct tuck_chan *chan);
 
-/* -- shared.c: as the calls of these names, on shared channels -- */
+/* -- shared*.c: as the calls of these names, on shared channels -- */
 
 int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 		    void *elem, int err, tuck_ns deadline);
@@ -176,14 +176,14 @@ void tuck__shared_free(struct tuck_chan *chan);
 int tuck__shared_balance(struct tuck_chan *chan);
 size_t tuck__shared_count(struct tuck_chan *chan);
 
-/*
- * The one who waits at l in a queue of a channel that becomes shared waits in
- * all its queues as those of any proc do, in the same places; or it is woken
- * with -ENOMEM.
- */
-void tuck__shared_move(struct tuck__sched *s, struct tuck__link *l);
+/* -- shared_move.c -- */
 
-/* -- for waits that any proc may end -- */
+/*
+ * By its home: chan is shared, with all channels of selects that wait at it.
+ */
+void tuck__shared_move(struct tuck__sched *s, struct tuck_chan *chan);
+
+/* -- far.c: for waits that any proc may end -- */
 
 /*
  * The caller is going to wait: its timer is set. 0, or -ECANCELED or -ENOMEM.

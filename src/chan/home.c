@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From a channel of one proc to a shared one.
+ * What others ask of a channel's home: to make it shared, or to free it.
  *
  * Whoever comes from elsewhere asks the channel's home for it, by a request,
- * and waits. The home carries it out between two turns of its tasklets: all
- * of them that wait at the channel become waits that any proc may end, in the
- * same order; with a select that is among them, all its other channels. Then
- * the channel has no home any more. It never goes back.
+ * and waits. The home carries it out between two turns of its tasklets, and
+ * shared_move.c tells how. Then the channel has no home any more. It never
+ * goes back.
  *
  * Invariants:
  * 1. Only its home makes a channel shared, unless that has ended: then its
@@ -34,71 +33,13 @@ struct ask {
 	atomic_int users;
 };
 
-/* -- at home -- */
-
-static void move_queue(struct tuck__sched *s, struct tuck__link *queue)
-{
-	struct tuck__link *l, *before = queue;	/* moved up to here */
-
-	while ((l = before->next) != queue)
-		if (tuck__tasklet_of(l)->w.is_case == TUCK__PLACE)
-			before = l;
-		else
-			tuck__shared_move(s, l);
-}
-
-/* Of a select: its channels come along. */
-static struct tuck_chan *add_all(struct tuck_chan *last,
-				 const struct tuck__link *queue)
-{
-	for (const struct tuck__link *l = queue->next; l != queue;
-	     l = l->next) {
-		const struct tuck__case *c = (const void *)l;
-		const struct tuck__select *select;
-
-		if (c->w.is_case != TUCK__CASE)
-			continue;
-		select = c->owner->what;
-		for (uint32_t i = 0; i < select->n; i++) {
-			struct tuck_chan *chan = select->cases[i].chan;
-
-			if (!chan || chan->moving)
-				continue;
-			chan->moving = true;
-			chan->moves_next = NULL;
-			last = last->moves_next = chan;
-		}
-	}
-	return last;
-}
-
-static void share_here(struct tuck__sched *s, struct tuck_chan *first)
-{
-	struct tuck_chan *chan, *next, *last = first;
-
-	first->moving = true;
-	first->moves_next = NULL;
-	for (chan = first; chan; chan = chan->moves_next) {
-		last = add_all(last, &chan->senders);
-		last = add_all(last, &chan->receivers);
-	}
-	for (chan = first; chan; chan = chan->moves_next) {
-		move_queue(s, &chan->senders);
-		move_queue(s, &chan->receivers);
-	}
-	for (chan = first; chan; chan = next) {
-		next = chan->moves_next;
-		atomic_store(&chan->home, TUCK__SHARED);
-	}
-}
-
 /* By a proc that may be the home, or else knows that the home has ended. */
 static void share_now(struct tuck__sched *s, struct tuck_chan *chan)
 {
 	tuck_id home = atomic_load(&chan->home);
 
 	if (home == s->main_id)
-		share_here(s, chan);
+		tuck__shared_move(s, chan);
 	else if (home != TUCK__SHARED)
 		atomic_store(&chan->home, TUCK__SHARED);
 }
@@ -174,15 +115,14 @@ static int ask_home(struct tuck__sched *s, struct tuck__sched *home,
 	return 1;
 }
 
-int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
-		     tuck_ns deadline)
+/* Apart, for all operations on a shared channel come through the other. */
+static tuck__noinline int share(struct tuck__sched *s, struct tuck_chan *chan,
+				tuck_ns deadline)
 {
 	tuck_id id = atomic_load(&chan->home);
 	struct tuck__sched *home;
 	int r = 1;
 
-	if (id == TUCK__SHARED)
-		return 0;
 	if (deadline == TUCK_NOWAIT)
 		deadline = TUCK_FOREVER;	/* for who waits there */
 	if (id != s->main_id && tuck__find(id, &home))
@@ -191,6 +131,14 @@ int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 		return r;
 	share_now(s, chan);
 	return 0;
+}
+
+int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
+		     tuck_ns deadline)
+{
+	bool shared = atomic_load(&chan->home) == TUCK__SHARED;
+
+	return shared ? 0 : share(s, chan, deadline);
 }
 
 /* -- to have it freed -- */

@@ -2,7 +2,7 @@
 /*
  * Rendezvous, after Plan 9: two tasklets that name the same tag meet and swap
  * values. Who comes first waits in a bucket of a hash of tags, by a block as
- * at a shared channel (shared.c); all procs meet in the same buckets, for
+ * at a shared channel (shared_wait.c); all procs meet in the same buckets, for
  * those who meet know of no proc.
  */
 #include "chan/chan.h"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """All interleavings of the end of a wait at two shared channels (TAP).
 
-A model of src/chan/shared.c: the owner of a wait gives up, as its deadline,
-a cancel or a kill makes it do, while one partner on each of its two channels
-comes to send. Each step is one access to what they share. In every order the
+A model of src/chan/shared_wait.c: the owner of a wait gives up, as its
+deadline, a cancel or a kill makes it do, while one partner on each of its two
+channels comes to send. Each step is one access to what they share. In every order the
 element of just that partner arrives which believes to have sent, nobody
 touches the wait's block after it was given back, and nobody is stuck. Models
 with one step left out must fail, so that the search is known to find.

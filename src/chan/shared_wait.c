@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A wait at shared channels: its block, how it is taken, and how it ends.
+ *
+ * Who has to wait leaves a block with a place in the queue of each channel,
+ * one for a plain operation, and with room for its elements: other threads
+ * never touch a stack (rule S3). Whoever comes and finds a place takes the
+ * wait that it belongs to, which can be done once; copies the element to or
+ * from the block; and wakes who waits, by a post if it lives elsewhere. From
+ * the taking on the operation is done, also if its deadline comes first, or
+ * its tasklet is killed. On its own proc, when the wait is over, the element
+ * goes from the block to where the tasklet wants it.
+ *
+ * Invariants:
+ * 1. A wait's state goes from WAITS once: to TAKEN by who has the lock of a
+ *    channel where it has a place, or to OVER by its own proc, which so gives
+ *    up. A taken one becomes OVER before that lock is given up, and whoever
+ *    took it does not touch it any more.
+ * 2. A place whose wait is over may still be in a queue; it is passed by. Its
+ *    own proc takes it out, under the lock, before the block is given back.
+ * 3. A place, out of its queue or not, is a use of its channel's memory.
+ *
+ * tests/model/shared_wait.py tries all orders in which these can meet.
+ */
+#include <sched.h>
+
+#include "chan/shared.h"
+#include "task/waitq.h"
+
+/* -- the block -- */
+
+static void wait_over(struct tuck__sched *s, struct tuck__tasklet *t);
+
+struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
+						struct tuck__tasklet *t,
+						uint32_t n, size_t bytes)
+{
+	struct tuck__shared_wait *w;
+	uint32_t cls;
+
+	w = tuck__slice_get(&s->cache.slices,
+			    sizeof(*w) + n * sizeof(w->places[0]) + bytes,
+			    &cls);
+	if (!w)
+		return NULL;
+	w->far.state = TUCK__FAR_WAITS;
+	w->far.over = wait_over;
+	w->id = tuck__id(t);
+	w->user = NULL;
+	w->n = n;
+	w->slice_class = cls;
+	return w;
+}
+
+void tuck__shared_wait_free(struct tuck__sched *s, struct tuck__shared_wait *w)
+{
+	tuck__slice_put(&s->cache.slices, w, w->slice_class);
+}
+
+char *tuck__place_init(struct tuck__shared_wait *w, uint32_t i,
+		       struct tuck_chan *chan, int op, void *elem, char *cell)
+{
+	struct tuck__place *p = &w->places[i];
+
+	*p = (struct tuck__place){ .is_case = TUCK__PLACE,
+				   .op = (uint8_t)op,
+				   .wait = w,
+				   .chan = chan,
+				   .elem = elem,
+				   .cell = cell };
+	tuck__link_init(&p->link);
+	return chan ? cell + chan->elem_bytes : cell;
+}
+
+void tuck__place_enter_before(struct tuck__place *p, struct tuck__link *l)
+{
+	tuck__chan_ref(p->chan);
+	tuck__link_before(l, &p->link);
+}
+
+void tuck__place_enter(struct tuck__place *p)
+{
+	tuck__place_enter_before(p, p->op == TUCK_RECV ? &p->chan->receivers :
+							 &p->chan->senders);
+}
+
+/* -- the end, on its own proc -- */
+
+static void leave(struct tuck__place *p, bool out_already)
+{
+	if (!p->chan)
+		return;
+	if (!out_already) {
+		tuck__spin_lock(&p->chan->lock);
+		tuck__link_remove(&p->link);
+		tuck__spin_unlock(&p->chan->lock);
+	}
+	tuck__chan_unref(p->chan);
+}
+
+/* What its partner left in the block. */
+static void unpack(struct tuck__tasklet *t, const struct tuck__shared_wait *w)
+{
+	const struct tuck__place *p = &w->places[w->went];
+
+	if (p->op == TUCK_RECV && w->result == 0)
+		tuck__elem_give(t, p->elem, p->cell, p->chan->elem_bytes);
+	t->result = w->result;
+	if (!w->user)
+		return;
+	tuck__elem_give(t, &w->user[w->went].ret_err, &w->result,
+			sizeof(w->result));
+	t->result = (int)w->went | TUCK__CASE_TOLD;
+}
+
+static void wait_over(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__shared_wait *w = t->what;
+	uint32_t state = TUCK__FAR_WAITS;
+	bool gave_up = atomic_compare_exchange_strong(&w->far.state, &state,
+						      TUCK__FAR_OVER);
+
+	while (!gave_up && atomic_load(&w->far.state) != TUCK__FAR_OVER)
+		sched_yield();		/* its partner is copying */
+	if (!gave_up)
+		unpack(t, w);
+	for (uint32_t i = 0; i < w->n; i++)
+		leave(&w->places[i], !gave_up && i == w->went);
+	tuck__shared_wait_free(s, w);
+}
