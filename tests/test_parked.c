@@ -242,6 +242,16 @@ TEST(waits_on_channels_keep_little)
 	CHECK(parked_bytes(wait_select, NULL) <= most(256));
 }
 
+/* An address of a local in a callee's hands, and the frames would stay. */
+TEST(waits_on_shared_channels_keep_little)
+{
+	begin();
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	CHECK(parked_bytes(wait_send, NULL) <= most(128));
+	CHECK(parked_bytes(wait_recv, NULL) <= most(128));
+	CHECK(parked_bytes(wait_select, NULL) <= most(320));
+}
+
 static struct tuck_mutex mutex;
 static struct tuck_rwlock rwlock;
 static struct tuck_cond cond;
