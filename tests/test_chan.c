@@ -457,6 +457,18 @@ TEST(an_error_takes_room_of_a_buffer)
 	tuck_chan_free(chan);
 }
 
+/* There is room for errors beside the cells, if they can be counted. */
+TEST(an_error_needs_memory_for_each_cell)
+{
+	struct tuck_chan *chan = new_chan(0, SIZE_MAX / sizeof(int) + 2);
+
+	CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_NOWAIT), -ENOMEM);
+	CHECK_EQ(tuck_chan_count(chan), 0);
+	CHECK_EQ(tuck_chan_send(chan, NULL, TUCK_NOWAIT), 0);
+	CHECK_EQ(tuck_chan_recv(chan, NULL, TUCK_NOWAIT), 0);
+	tuck_chan_free(chan);
+}
+
 TEST(an_error_is_below_0)
 {
 	struct tuck_chan *chan = new_chan(4, 1);

@@ -63,9 +63,11 @@ int tuck__chan_check(const struct tuck_chan *chan, const void *elem,
 
 int tuck__ring_errs(struct tuck_chan *chan)
 {
-	if (chan->capacity && !chan->errs)
-		chan->errs = tuck__alloc(chan->capacity * sizeof(int));
-	return chan->capacity && !chan->errs ? -ENOMEM : 0;
+	if (!chan->capacity || chan->errs)
+		return 0;
+	TUCK__REQUIRE(chan->capacity <= PTRDIFF_MAX / sizeof(int), -ENOMEM);
+	chan->errs = tuck__alloc(chan->capacity * sizeof(int));
+	return chan->errs ? 0 : -ENOMEM;
 }
 
 /* -- partners -- */
