@@ -263,6 +263,26 @@ TEST(refuses_bad_arguments)
 	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), -EBADF);
 }
 
+#define MANY (32768 + 1)
+
+/* Room for their elements would be 2 GiB, and on 32 bits no number. */
+TEST(more_elements_than_memory)
+{
+	static struct tuck_case cases[MANY];
+	static char elem[TUCK_ELEM_BYTES_MAX];
+	struct tuck_chan *chan = new_chan(sizeof(elem), 0);
+
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	for (int i = 0; i < MANY; i++)
+		cases[i] = (struct tuck_case){ .chan = chan,
+					       .op = TUCK_RECV,
+					       .elem = elem };
+	CHECK_EQ(tuck_select(cases, MANY, TUCK_NOWAIT), -ENOMEM);
+	CHECK_EQ(tuck_select(cases, MANY, in_ms(1)), -ENOMEM);
+	CHECK_EQ(tuck_chan_balance(chan), 0);
+	tuck_chan_free(chan);
+}
+
 TEST(times_out_and_leaves_the_queues)
 {
 	struct tuck_chan *a = new_chan(sizeof(int), 0);

@@ -55,6 +55,18 @@ static inline int tuck__case_answer(struct tuck_case *cases, int r)
 	return r < 0 ? r : i;
 }
 
+/*
+ * The block of a wait of several cases: NULL without memory. More than 2 GiB
+ * is never there, so that no size and no index is more than it can be.
+ */
+static inline void *tuck__wait_block(struct tuck__sched *s, uint64_t bytes,
+				     uint32_t *ret_class)
+{
+	if (tuck__unlikely(bytes > INT32_MAX))
+		return NULL;
+	return tuck__slice_get(&s->cache.slices, (size_t)bytes, ret_class);
+}
+
 /* -- elements -- */
 
 static inline void tuck__elem_copy(void *to, const void *from, size_t n)

@@ -85,9 +85,9 @@ struct tuck__select *tuck__select_new(struct tuck__sched *s, int n)
 	struct tuck__select *select;
 	uint32_t cls;
 
-	select = tuck__slice_get(
-		&s->cache.slices,
-		sizeof(*select) + (size_t)n * sizeof(select->cases[0]), &cls);
+	select = tuck__wait_block(
+		s, sizeof(*select) + (uint64_t)n * sizeof(select->cases[0]),
+		&cls);
 	if (!select)
 		return NULL;
 	select->n = (uint32_t)n;

@@ -40,7 +40,7 @@ struct tuck__shared_wait {
 /* For n places and their elements' bytes; NULL without memory. */
 struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
 						struct tuck__tasklet *t,
-						uint32_t n, size_t bytes);
+						uint32_t n, uint64_t bytes);
 
 /* One that has not begun, or is over. */
 void tuck__shared_wait_free(struct tuck__sched *s, struct tuck__shared_wait *w);

@@ -48,8 +48,8 @@ static struct tuck__shared_wait *move_select(struct tuck__sched *s,
 					     struct tuck__tasklet *t)
 {
 	struct tuck__select *select = t->what;
-	size_t bytes = 0;
 	struct tuck__shared_wait *w;
+	uint64_t bytes = 0;
 	char *cell;
 
 	for (uint32_t i = 0; i < select->n; i++)

@@ -80,9 +80,9 @@ static struct tuck__outcome go(struct tuck__sched *s,
 
 /* -- the call -- */
 
-static size_t bytes_of(const struct tuck_case *cases, int n)
+static uint64_t bytes_of(const struct tuck_case *cases, int n)
 {
-	size_t bytes = 0;
+	uint64_t bytes = 0;
 
 	for (int i = 0; i < n; i++)
 		if (cases[i].chan)
@@ -96,7 +96,7 @@ static struct tuck__shared_wait *prepare(struct tuck__sched *s,
 					 struct tuck__place ***ret_order,
 					 uint32_t *ret_n)
 {
-	size_t room = (size_t)n * sizeof(struct tuck__place *);
+	uint64_t room = (uint64_t)n * sizeof(struct tuck__place *);
 	struct tuck__shared_wait *w = tuck__shared_wait_new(
 		s, s->current, (uint32_t)n, room + bytes_of(cases, n));
 	struct tuck__place **order;

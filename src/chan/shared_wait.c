@@ -33,14 +33,13 @@ static void wait_over(struct tuck__sched *s, struct tuck__tasklet *t);
 
 struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
 						struct tuck__tasklet *t,
-						uint32_t n, size_t bytes)
+						uint32_t n, uint64_t bytes)
 {
 	struct tuck__shared_wait *w;
 	uint32_t cls;
 
-	w = tuck__slice_get(&s->cache.slices,
-			    sizeof(*w) + n * sizeof(w->places[0]) + bytes,
-			    &cls);
+	bytes += sizeof(*w) + (uint64_t)n * sizeof(w->places[0]);
+	w = tuck__wait_block(s, bytes, &cls);
 	if (!w)
 		return NULL;
 	w->far.state = TUCK__FAR_WAITS;
