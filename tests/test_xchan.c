@@ -654,6 +654,26 @@ static void end_elsewhere(void *arg)
 	CHECK_EQ(tuck_chan_close(chan), 0);
 }
 
+static void *be_refused(void *arg)
+{
+	int elem = 0;
+
+	CHECK_EQ(tuck_chan_send(arg, NULL, TUCK_FOREVER), -EINVAL);
+	CHECK_EQ(tuck_chan_recv(arg, &elem, -1), -EINVAL);
+	CHECK_EQ(tuck_chan_fail(arg, 0, TUCK_FOREVER), -EINVAL);
+	CHECK_EQ(tuck_chan_prefer(arg, (enum tuck_prefer)3), -EINVAL);
+	return NULL;
+}
+
+/* Which could not answer now, for it waits for the thread's end. */
+TEST(what_is_refused_asks_no_home)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 1);
+
+	on_thread(be_refused, chan);
+	tuck_chan_free(chan);
+}
+
 static void expect_end(void *arg)
 {
 	int elem = 0;

@@ -454,11 +454,12 @@ size_t tuck_chan_count(const struct tuck_chan *chan)
 
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer)
 {
-	int r = where(chan);
+	int r;
 
+	TUCK__REQUIRE((unsigned)prefer <= TUCK_PREFER_NEITHER, -EINVAL);
+	r = where(chan);
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE((unsigned)prefer <= TUCK_PREFER_NEITHER, -EINVAL);
 	atomic_store_explicit(&chan->prefer, (uint8_t)prefer,
 			      memory_order_relaxed);
 	return 0;
