@@ -10,6 +10,11 @@
  * wait, or after 128 switches. From then on it belongs to nobody, and goes
  * on when the proc that made it ends. tuck_chan_share() says so beforehand.
  * Whoever frees a channel sees to it that nobody enters a call with it then.
+ *
+ * A call that has to wait may also return -ENOMEM, where there is no memory
+ * for that, and -ECANCELED, see tuck_cancel(). So may any that is another
+ * proc's first use, which also returns -EPIPE if the channel is freed before
+ * it is shared.
  */
 #ifndef TUCK_CHAN_H
 #define TUCK_CHAN_H
@@ -39,8 +44,8 @@ enum tuck_prefer {
  * Make a channel for elements of elem_bytes (0 to TUCK_ELEM_BYTES_MAX) with
  * room for capacity of them; capacity 0 is a rendezvous: a send completes
  * when a receiver has taken the element.
- * Switches: no. Errors: NULL when there is no memory or elem_bytes is too
- * large.
+ * Switches: no. Errors: NULL when there is no memory, elem_bytes or all of
+ * the buffer is too large, or the thread cannot be a proc.
  */
 struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity);
 
@@ -67,7 +72,7 @@ int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline);
 /*
  * Send an error in place of an element: err, below 0, is what the receiver's
  * call returns, or its case's ret_err. It waits and takes a buffer's room
- * like an element.
+ * like an element; a buffer's first one needs memory for all that it can hold.
  * Switches: may.
  * Errors: -EINVAL also for an err of 0 or above, -ENOMEM, otherwise as
  * tuck_chan_send().
@@ -75,8 +80,9 @@ int tuck_chan_recv(struct tuck_chan *chan, void *ret_elem, tuck_ns deadline);
 int tuck_chan_fail(struct tuck_chan *chan, int err, tuck_ns deadline);
 
 /*
- * Make it shared: by the proc that made it, before it goes on without looking
- * into its inbox. Those who wait keep their places.
+ * Make it shared, as another proc's first use does: for the proc that made
+ * it, before it goes on without looking into its inbox. Those who wait keep
+ * their places, or get -ENOMEM.
  * Switches: no; in another proc, as the first use. Errors: -EINVAL for null,
  * -EBADF for a freed channel.
  */
@@ -100,7 +106,8 @@ int tuck_chan_close(struct tuck_chan *chan);
 void tuck_chan_free(struct tuck_chan *chan);
 
 /*
- * How many tasklets wait: above 0 senders, below 0 receivers.
+ * How many tasklets wait: above 0 senders, below 0 receivers. A select counts
+ * for each of its cases with this channel.
  * Switches: no; as another proc's first use, may. Errors: none; 0 for a null
  * or freed channel.
  */
@@ -136,9 +143,9 @@ struct tuck_case {
 /*
  * Wait until one of n cases can go, and do just that one. Of several that
  * can go, each is as likely as the others. A closed channel makes its case
- * go with ret_err -EPIPE. The cases are read before the call waits. Alef's
- * alt, Go's select. One channel that is not the caller's proc's own makes
- * all of them shared.
+ * go with ret_err -EPIPE. The cases are read before the call waits for one of
+ * them. Alef's alt, Go's select. One channel that is not the caller's proc's
+ * own makes all of them shared.
  * Switches: may. Returns the index of the case that went.
  * Errors: -EINVAL for a negative n, null cases, a null element or an unknown
  * op, -EBADF, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EDEADLK as

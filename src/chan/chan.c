@@ -310,6 +310,7 @@ int tuck_chan_fail(struct tuck_chan *chan, int err, tuck_ns deadline)
 	int r;
 
 	TUCK__REQUIRE(err < 0, -EINVAL);
+	/* There is no element; what is passed for one is only not NULL. */
 	if (!usable(chan, s, &err, deadline))
 		return elsewhere(chan, &err, deadline, TUCK__FAIL, err);
 	r = try_fail(s, chan, err);
