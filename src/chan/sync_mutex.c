@@ -41,9 +41,10 @@ static bool ended(tuck_id id)
  * Owners locked: take q. 1: the caller must wait, and q is marked. When an
  * owner has ended and others wait, it is about to hand over to the first.
  * -ELOOP: a cycle, which cannot change while the owners are locked.
+ * Not inlined: clang makes no tail call where a local's address was passed.
  */
-static int try_own(struct tuck__waitq *q, struct tuck__tasklet *self,
-		   tuck_ns deadline)
+static tuck__noinline int try_own(struct tuck__waitq *q,
+				  struct tuck__tasklet *self, tuck_ns deadline)
 {
 	tuck_id id = tuck__id(self);
 	int64_t w = atomic_load(&q->word);

@@ -125,9 +125,10 @@ static void take_out(struct tuck__waitq *q, struct tuck__tasklet *t,
 
 /*
  * The wait is over. If it was granted, that is what counts, and whoever
- * granted it is out of the queue when its lock can be had.
+ * granted it is out of the queue when its lock can be had. Not inlined: the
+ * registers that it needs would lie in the frame that waits (rule S5).
  */
-static int settle(int r)
+static tuck__noinline int settle(int r)
 {
 	struct tuck__tasklet *self = tuck__tls->current;
 	enum tuck__grant grant = grant_of(self);
