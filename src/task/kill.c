@@ -163,12 +163,30 @@ static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 	return _URC_NO_REASON;
 }
 
+static struct tuck__exit *take_exit(struct tuck__sched *s,
+				    struct tuck__extra *extra)
+{
+	struct tuck__exit *exit;
+	uint32_t cls;
+
+	if (extra && extra->exit)
+		return extra->exit;
+	exit = extra ? tuck__slice_get(&s->cache.slices, sizeof(*exit), &cls) :
+		       NULL;
+	if (!exit)
+		return &s->exit;
+	memset(exit, 0, sizeof(*exit));
+	exit->slice_class = cls;
+	extra->exit = exit;
+	return exit;
+}
+
 void tuck__raise(struct tuck__sched *s)
 {
 	struct tuck__tasklet *t = s->current;
 	struct tuck__extra *extra = tuck__extra(s, t);
-	struct _Unwind_Exception *e = extra ? &extra->exit : &s->exit;
-	bool again = extra && e->exception_cleanup;
+	bool again = extra && extra->exit;
+	struct _Unwind_Exception *e = &take_exit(s, extra)->raised;
 
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__fatal("a tasklet ends inside the deadlock callback");

@@ -20,7 +20,7 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	extra = tuck__slice_get(&s->cache.slices, sizeof(*extra), &cls);
 	if (!extra)
 		return NULL;
-	extra->exit.exception_cleanup = NULL;
+	extra->exit = NULL;
 	extra->name[0] = 0;
 	extra->self = t;
 	extra->defers = NULL;
@@ -45,6 +45,9 @@ static tuck__noinline void free_block(struct tuck__sched *s,
 		tuck__slice_put(&s->cache.slices, d, d->slice_class);
 	}
 	tuck__locals_forget(s, extra);
+	if (extra->exit)
+		tuck__slice_put(&s->cache.slices, extra->exit,
+				extra->exit->slice_class);
 	tuck__slice_put(&s->cache.slices, extra->entity, extra->entity_class);
 	tuck__slice_put(&s->cache.slices, extra, extra->slice_class);
 }

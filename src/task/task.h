@@ -89,8 +89,18 @@ _Static_assert(sizeof(void *) != 8 || sizeof(struct tuck__tasklet) == 128,
 	       "a tasklet is two cache lines");
 #endif
 
+/*
+ * A TaskletExit on its way. libstdc++ looks for the type in front of any
+ * exception that a frame has caught, as clang's do before they terminate.
+ */
+struct tuck__exit {
+	const void *no_type[9];
+	uint32_t slice_class;
+	struct _Unwind_Exception raised;
+};
+
 struct tuck__extra {
-	struct _Unwind_Exception exit;	/* a TaskletExit on its way */
+	struct tuck__exit *exit;	/* NULL: none yet */
 	char name[32];
 	struct tuck__tasklet *self;
 	struct tuck__link joiners;
@@ -183,7 +193,6 @@ struct tuck__table {
 };
 
 struct tuck__sched {
-	struct _Unwind_Exception exit;	/* for one without an extra block */
 	struct tuck__tasklet *current;
 	struct tuck__link ready;
 	int until_look;			/* switches, then look around */
@@ -231,6 +240,7 @@ struct tuck__sched {
 	uint32_t number;		/* in the registry */
 	bool in_use;			/* registry's lock */
 	bool stuck;			/* registry's lock */
+	struct tuck__exit exit;		/* for one without memory for it */
 	_Alignas(64) _Atomic(uintptr_t) inbox;
 	atomic_int sleeping;
 };
