@@ -3,6 +3,8 @@
  * Kill in C++: destructors run, catch (...) must rethrow, and what cannot be
  * passed (noexcept, a catch (...) that keeps it) ends the process by name.
  */
+#include <cxxabi.h>
+
 #include <algorithm>
 #include <exception>
 #include <memory>
@@ -357,6 +359,20 @@ TEST(a_destructor_may_throw_inside)
 		tuck_block(TUCK_FOREVER);
 	});
 	CHECK_TRACE("to");
+}
+
+TEST(it_has_no_cxx_type)
+{
+	kill_in([](void *) {
+		try {
+			tuck_block(TUCK_FOREVER);
+		} catch (...) {
+			CHECK(!abi::__cxa_current_exception_type());
+			mark('c');
+			throw;
+		}
+	});
+	CHECK_TRACE("c");
 }
 
 /* -- through C -- */
