@@ -72,6 +72,8 @@ struct test {
 /* Factor of times that must not pass before something else is done. */
 #define PATIENCE (UNDER_TSAN || UNDER_VALGRIND ? 10 : 1)
 #define NOT_UNDER_MSAN(reason) (UNDER_MSAN ? SKIP(reason) : (void)0)
+/* Keeps the compiler from doing without the bytes at p. */
+#define KEEP(p) __asm__ volatile("" : : "r"(p) : "memory")
 #define NOT_UNDER_TSAN(reason) (UNDER_TSAN ? SKIP(reason) : (void)0)
 
 /*

@@ -415,7 +415,7 @@ static __attribute__((noinline)) void run_programs(uint32_t first, uint32_t n)
 
 	top = (char *)((uintptr_t)&mark & -(uintptr_t)4096) - 4096;
 	while (tuck__arch_sp() > (uintptr_t)top)
-		memset(alloca(512), 0, 512);
+		KEEP(alloca(512));
 	CHECK_EQ(tuck_config_set(&two), 0);
 	borrowed = tuck_stack_from(memory, WINDOW);
 	owned = tuck_stack_new(WINDOW - 8192);

@@ -622,11 +622,12 @@ static void unblock_waker(void *arg)
 }
 
 /* Without memory to wait, the group stays, and can be freed later. */
-static int free_without_memory(void)
+static __attribute__((noinline)) int free_without_memory(void)
 {
 	volatile char pad[100000];	/* mapped on its own, so it can fail */
 	int r;
 
+	KEEP(pad);
 	pad[17] = 1;
 	tuck__fault_set(1, 1);
 	r = tuck_group_free(group);

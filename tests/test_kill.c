@@ -492,6 +492,7 @@ static __attribute__((noinline)) void plain_frame(void)
 {
 	volatile char pad[100];
 
+	KEEP(pad);
 	pad[0] = 1;
 	inner_frame();
 	pad[1] = pad[0];
@@ -889,6 +890,7 @@ static void deep(int n)
 {
 	volatile char pad[200];
 
+	KEEP(pad);
 	pad[0] = (char)n;
 	if (n > 0)
 		deep(n - 1);
@@ -1040,6 +1042,7 @@ static int wait_without_memory(tuck_ns deadline)
 	pthread_t thread;
 	int r;
 
+	KEEP(pad);
 	pad[17] = 1;
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_and_kill, &at.partner),
 		 0);

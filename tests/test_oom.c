@@ -104,6 +104,7 @@ static void touch_stack(void *arg)
 {
 	volatile char pad[2000];
 
+	KEEP(pad);
 	memset((char *)pad, 1, sizeof(pad));
 	CHECK(!arg || pad[77] == 1);
 	live--;

@@ -330,6 +330,7 @@ static void stay_then_block(void *arg)
 	volatile char pad[100000];	/* more than the pool has at hand */
 
 	(void)arg;
+	KEEP(pad);
 	memset((char *)pad, 1, sizeof(pad));
 	go_with((struct tuck_attr){ .priority = 1 }, unblock_stayer, NULL);
 	tuck__fault_set(1, 1);
