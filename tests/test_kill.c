@@ -747,19 +747,12 @@ static void exit_in_cleanup(void *arg)
 	mark('-');
 }
 
-static void clean_by_exit(const char *c)
-{
-	mark(*c);
-	tuck_exit();
-}
-
 static __attribute__((noinline)) void nest_exits(void *arg)
 {
-	char c __attribute__((__cleanup__(clean_by_exit))) = 'i';
-
+	ON_EXIT(i);
 	CHECK_EQ(tuck_defer(exit_in_cleanup, arg), 0);
 	tuck_block(TUCK_FOREVER);
-	__asm__ volatile("" : : "r"(&c));
+	__asm__ volatile("" : : "r"(&var_i));
 }
 
 static void end_again_and_again(void *arg)
@@ -787,6 +780,43 @@ TEST(a_cleanup_may_end_its_tasklet)
 {
 	check_exits(NULL);
 	check_exits(&at);
+}
+
+static void clean_by_exit(const char *c)
+{
+	mark(*c);
+	tuck_exit();
+}
+
+static void end_in_attribute(void *arg)
+{
+	ON_EXIT(o);
+	char c __attribute__((__cleanup__(clean_by_exit))) = 'c';
+
+	DEFER(a);
+	tuck_block(TUCK_FOREVER);
+	(void)arg;
+	__asm__ volatile("" : : "r"(&var_o), "r"(&c));
+}
+
+static void check_end_in_attribute(void)
+{
+	tuck_id id = go(end_in_attribute, NULL);
+
+	calm();
+	CHECK_EQ(tuck_kill(id), 0);
+	finish(id);
+	CHECK_TRACE("coa");
+}
+
+/* clang lets nothing out of one that it runs to unwind. */
+TEST(a_cleanup_attribute_may_end_its_tasklet)
+{
+#ifdef __clang__
+	CHECK_DIES(-SIGABRT, "", { check_end_in_attribute(); });
+#else
+	check_end_in_attribute();
+#endif
 }
 
 static void end_in_cleanup_at_the_end(void *arg)
