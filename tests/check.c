@@ -42,6 +42,16 @@ const char *__msan_default_options(void)
 }
 #endif
 
+#if UNDER_TSAN
+const char *__tsan_default_options(void);
+
+/* Fibers count as threads, for which each exit would wait a second. */
+const char *__tsan_default_options(void)
+{
+	return "atexit_sleep_ms=0";
+}
+#endif
+
 static struct test *tests;
 static struct note *note;
 static int limit_s;
