@@ -166,3 +166,40 @@ TEST_LIMIT(too_many_tasklets_are_refused, 60)
 	CHECK(tuck_go(chatter, NULL) > 0);
 	CHECK_EQ(tuck_go(chatter, NULL), -ENOMEM);
 }
+
+static struct tuck_ctx *never_end(void *main)
+{
+	tuck_ctx_switch(main, NULL, NULL);
+	return main;
+}
+
+#define LEFT 450
+
+static void *leave_some(void *arg)
+{
+	struct tuck_ctx *ctx = calloc(LEFT, sizeof(*ctx));
+
+	(void)arg;
+	CHECK(ctx);
+	for (int i = 0; i < LEFT; i++) {
+		CHECK_EQ(tuck_ctx_init(&ctx[i], NULL, NULL), 0);
+		CHECK_EQ(tuck_ctx_start(&ctx[i], never_end, tuck_ctx_self(),
+					NULL),
+			 0);
+	}
+	return ctx;
+}
+
+/* More than there may be at once. */
+TEST_LIMIT(those_of_a_thread_that_has_ended_do_not_count, 60)
+{
+	needs_tsan();
+	for (int i = 0; i < 6; i++) {
+		pthread_t thread;
+		void *ctx;
+
+		CHECK_EQ(pthread_create(&thread, NULL, leave_some, NULL), 0);
+		CHECK_EQ(pthread_join(thread, &ctx), 0);
+		free(ctx);
+	}
+}

@@ -27,11 +27,22 @@
 #define KEEP	 16u		/* that have ended, before one is taken */
 
 static _Atomic(uint32_t) fibers;
+static __thread void *native_fiber;	/* of the thread, without contexts */
 
-static void destroy(const struct tuck__annotated *a)
+static void destroy(struct tuck__fibers *f, uint32_t i)
 {
-	__tsan_destroy_fiber(a->fiber);
+	__tsan_destroy_fiber(f->made[i]);
+	f->made[i] = f->made[--f->made_n];
 	atomic_fetch_sub(&fibers, 1);
+}
+
+static void wear_out(struct tuck__fibers *f, const struct tuck__annotated *a)
+{
+	uint32_t i = 0;
+
+	while (f->made[i] != a->fiber)
+		i++;
+	destroy(f, i);
 }
 
 static struct tuck__annotated oldest(struct tuck__fibers *f)
@@ -43,13 +54,13 @@ static struct tuck__annotated oldest(struct tuck__fibers *f)
 	return a;
 }
 
-static int make(struct tuck__annotated *a)
+static int make(struct tuck__fibers *f, struct tuck__annotated *a)
 {
 	if (atomic_fetch_add(&fibers, 1) >= TUCK__FIBERS_MAX) {
 		atomic_fetch_sub(&fibers, 1);
 		return -ENOMEM;
 	}
-	a->fiber = __tsan_create_fiber(0);
+	a->fiber = f->made[f->made_n++] = __tsan_create_fiber(0);
 	a->uses = 1;
 	__tsan_set_fiber_name(a->fiber, "tasklet");
 	return 0;
@@ -57,15 +68,15 @@ static int make(struct tuck__annotated *a)
 
 int tuck__fiber_take(struct tuck__fibers *f, struct tuck__annotated *a)
 {
-	if (f->n < KEEP && make(a) == 0)
+	if (f->n < KEEP && make(f, a) == 0)
 		return 0;
 	if (f->n == 0)
 		return -ENOMEM;
 	*a = oldest(f);
 	if (a->uses++ < USES_MAX)
 		return 0;
-	destroy(a);
-	return make(a);
+	wear_out(f, a);
+	return make(f, a);
 }
 
 void tuck__fiber_put(struct tuck__fibers *f, struct tuck__annotated *a)
@@ -78,19 +89,23 @@ void tuck__fiber_put(struct tuck__fibers *f, struct tuck__annotated *a)
 
 void tuck__fibers_init(struct tuck__fibers *f, struct tuck__annotated *native)
 {
-	f->native = native->fiber = __tsan_get_current_fiber();
+	native->fiber = __tsan_get_current_fiber();
+	if (!native_fiber)
+		native_fiber = native->fiber;
+	(void)f;
 }
 
-/* A thread may end in a context that is not its own. */
+/*
+ * Those of contexts that never ended, too. A thread may end in a context that
+ * is not its own.
+ */
 void tuck__fibers_fini(struct tuck__fibers *f)
 {
-	if (f->native)
-		__tsan_switch_to_fiber(f->native, 0);
-	while (f->n > 0) {
-		struct tuck__annotated a = oldest(f);
-
-		destroy(&a);
-	}
+	if (native_fiber)
+		__tsan_switch_to_fiber(native_fiber, 0);
+	while (f->made_n > 0)
+		destroy(f, 0);
+	f->n = 0;
 }
 #endif
 

@@ -57,10 +57,10 @@ struct tuck__annotated_stack {
 /* For the contexts that a process may have under ThreadSanitizer. */
 #define TUCK__FIBERS_MAX 2000u
 
-/* Of a cache: fibers of contexts that have ended, the oldest first. */
+/* Of a cache: its fibers, and of contexts that have ended, oldest first. */
 struct tuck__fibers {
-	void *native;
-	uint32_t first, n;
+	void *made[TUCK__FIBERS_MAX];
+	uint32_t made_n, first, n;
 	struct tuck__annotated ended[TUCK__FIBERS_MAX];
 };
 
