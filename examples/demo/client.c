@@ -70,8 +70,9 @@ static struct figures measure(int control, tuck_ns deadline)
 /* Start a proc of connections for each of the server's. */
 static void start_load(struct run *run, int control)
 {
-	char line[LINE_BYTES] = "where\n", *rest = line;
-	const char *where[PROCS_MAX * LISTENERS];
+	static char line[LINE_BYTES] = "where\n"; /* the load looks there */
+	static const char *where[PROCS_MAX * LISTENERS];
+	char *rest = line;
 	int n = 0, r;
 
 	ask(control, line, run->deadline);
