@@ -47,6 +47,7 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #include <sanitizer/lsan_interface.h>
+void __asan_handle_no_return(void);	/* what is called before a throw */
 #define tuck__no_asan __attribute__((__no_sanitize_address__, __noinline__))
 #else
 #define tuck__no_asan

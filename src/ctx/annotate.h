@@ -176,6 +176,17 @@ tuck__annotation void tuck__note_refusal(const struct tuck__annotated *from,
 	(void)from;
 }
 
+/*
+ * Frames are about to be left without a return. AddressSanitizer knows that
+ * of a C++ throw, but not of a forced unwinding.
+ */
+tuck__annotation void tuck__note_unwinding(void)
+{
+#if TUCK__ASAN
+	__asan_handle_no_return();
+#endif
+}
+
 /* -- stacks -- */
 
 tuck__annotation void tuck__note_stack(struct tuck__annotated_stack *s,

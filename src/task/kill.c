@@ -197,6 +197,7 @@ void tuck__raise(struct tuck__sched *s)
 	memset(e, 0, sizeof(*e));
 	memcpy(&e->exception_class, "TUCKEXIT", sizeof(e->exception_class));
 	e->exception_cleanup = again ? left : swallowed;
+	tuck__note_unwinding();
 	_Unwind_ForcedUnwind(e, at_frame, s);
 	s->cache.host->ended();	/* it could not: there are no unwind tables */
 	__builtin_unreachable();
