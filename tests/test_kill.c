@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "task/task.h"
 #include "waits.h"
 
 /* Set by what every victim has: each must have run once. */
@@ -1057,10 +1058,12 @@ TEST(a_main_tasklet_cannot_be_killed)
  * that it begins after the kill is the end.
  */
 static struct victim starved;
+static struct tuck__sched *its_proc;
 
 static void *unblock_and_kill(void *other)
 {
-	usleep(5000);
+	while (!atomic_load(&its_proc->sleeping))
+		usleep(1000);	/* its wait has not begun */
 	CHECK_EQ(tuck_unblock(*(tuck_id *)other), 0);
 	CHECK_EQ(tuck_kill(starved.id), 0);
 	return NULL;
@@ -1074,6 +1077,7 @@ static int wait_without_memory(tuck_ns deadline)
 
 	KEEP(pad);
 	pad[17] = 1;
+	its_proc = tuck__tls;
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_and_kill, &at.partner),
 		 0);
 	tuck__fault_set(1, 1);
