@@ -906,8 +906,7 @@ TEST(contexts_are_for_main_tasklets)
 {
 	int ran = 0;
 
-	go(use_contexts, &ran);
-	tuck_yield();
+	CHECK_EQ(tuck_join(go(use_contexts, &ran), TUCK_FOREVER), 0);
 	CHECK_EQ(ran, 1);
 }
 
