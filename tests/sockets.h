@@ -167,7 +167,7 @@ static inline void arrives(int fd)
 /* Sent, but not acknowledged, which may come 40 ms later. */
 static inline int under_way(int fd)
 {
-	int queued, unsent;
+	int queued = 0, unsent = 0;	/* MSan does not see them set */
 
 	return ioctl(fd, SIOCOUTQNSD, &unsent) == 0 &&	/* else it is no TCP */
 	       ioctl(fd, SIOCOUTQ, &queued) == 0 && queued > unsent;
