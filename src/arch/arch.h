@@ -73,7 +73,7 @@ static inline void tuck__arch_prepare_call(void *ret_bytes, const void *old,
 static inline bool tuck__arch_has_shadow_stack(void);
 
 /* The stack pointer, or what the caller's frame has near it. */
-static inline uintptr_t tuck__arch_sp(void);
+static inline __attribute__((__always_inline__)) uintptr_t tuck__arch_sp(void);
 
 #include "port.h"
 
