@@ -8,6 +8,7 @@
  * ways, with what travels in the frame of who waits.
  */
 #include <errno.h>
+#include <signal.h>
 
 #include "ctx/carry.h"
 #include "ctx/chain.h"
@@ -230,6 +231,14 @@ static void *low_end(const struct tuck__stack *from, const struct tuck__ctx *to)
 	return low - TUCK__ARCH_FIRST;
 }
 
+/* On its alternate stack; no allocation is safe then. */
+static bool in_handler(void)
+{
+	stack_t now;
+
+	return sigaltstack(NULL, &now) == 0 && now.ss_flags & SS_ONSTACK;
+}
+
 /* The native stack's limit may have been raised since it was looked at. */
 static tuck__cold void misplaced(const struct tuck__ctx *from)
 {
@@ -238,7 +247,7 @@ static tuck__cold void misplaced(const struct tuck__ctx *from)
 
 	if (s->kind == TUCK__STACK_SEGMENTED)
 		return;
-	if (s->kind == TUCK__STACK_NATIVE) {
+	if (s->kind == TUCK__STACK_NATIVE && !in_handler()) {
 		tuck__stack_find_native(s->owner);
 		if (sp >= (uintptr_t)s->limit && sp <= (uintptr_t)from->base)
 			return;
