@@ -439,6 +439,50 @@ TEST(deadlock_is_dumped_by_default)
 	});
 }
 
+struct stuck {
+	tuck_id id;
+	atomic_int thread;
+};
+
+static void be_stuck(void *arg)
+{
+	struct stuck *p = arg;
+
+	p->id = tuck_self();
+	p->thread = gettid();
+	tuck_block(TUCK_FOREVER);
+}
+
+/* Whichever of the two is the last to wait reports both. */
+TEST(deadlock_names_the_thread_of_each_proc)
+{
+	struct stuck p = { 0 };
+	char name[] = "/tmp/tuck-deadlock-XXXXXX", words[64];
+	int fd = mkstemp(name), proc, r;
+
+	CHECK(fd >= 0);
+	unlink(name);
+	CHECK_EQ(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+	proc = tuck_proc_start(NULL, be_stuck, &p);
+	r = tuck_proc_join(proc, TUCK_FOREVER);
+	if (r == -EDEADLK) {
+		CHECK_EQ(tuck_unblock(p.id), 0);
+		r = tuck_proc_join(proc, TUCK_FOREVER);
+	}
+	CHECK_EQ(r, 0);
+	CHECK(pread(fd, text, sizeof(text) - 1, 0) > 0);
+	snprintf(words, sizeof(words),
+		 "proc in thread %d, 1 tasklets\n  "
+		 "tasklet %lld ",
+		 p.thread, (long long)p.id);
+	CHECK(strstr(text, words));
+	snprintf(words, sizeof(words),
+		 "proc in thread %d, 1 tasklets\n  "
+		 "tasklet %lld ",
+		 gettid(), (long long)tuck_self());
+	CHECK(strstr(text, words));
+}
+
 static void sleep_and_unblock(void *arg)
 {
 	tuck_sleep(tuck_after(TUCK_MS(20)));

@@ -109,7 +109,8 @@ int tuck__dump(struct tuck__sched *s, int fd)
 
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	r = snprintf(line, sizeof(line),
-		     "tuck: proc in thread %d, %llu tasklets\n", gettid(),
+		     "tuck: proc in thread %d, %llu tasklets\n",
+		     (int)(s == tuck__tls ? gettid() : s->thread), /* fork */
 		     (unsigned long long)s->alive);
 	if (write(fd, line, (size_t)r) < 0)
 		return -errno;

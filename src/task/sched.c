@@ -22,6 +22,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/config.h"
 #include "task/waitq.h"
@@ -596,6 +597,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->many_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&
 		       CPU_COUNT(&cpus) > 1;
 	s->fd_waiters = 0;
+	s->thread = gettid();
 	s->stuck = s->kick_pending = false;
 	s->io = NULL;
 	s->io_fini = NULL;

@@ -237,6 +237,7 @@ struct tuck__sched {
 	bool many_cpus;
 	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
 	bool trimmed;
+	pid_t thread;			/* as gettid(2) has it */
 	uint32_t number;		/* in the registry */
 	bool in_use;			/* registry's lock */
 	bool stuck;			/* registry's lock */
