@@ -215,6 +215,39 @@ TEST(deadlines_of_all)
 		CHECK_EQ(tuck_sleep(in_ms(1)), 0);
 }
 
+/* Run a tasklet in a group whose deadline is at soon. */
+static void run_until(tuck_ns soon, int (*fn)(void *), void *arg)
+{
+	struct tuck_group *g;
+
+	CHECK_EQ(tuck_group_new(&g, soon), 0);
+	CHECK(tuck_group_go(g, fn, arg) > 0);
+	CHECK_EQ(tuck_group_wait(g, TUCK_GROUP_ALL, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_group_free(g), 0);
+}
+
+static int be_late(void *arg)
+{
+	const struct waiter *w = arg;
+
+	CHECK_EQ(w->wait(w->object, TUCK_FOREVER), -ETIME);
+	CHECK_EQ(w->wait(w->object, TUCK_NOWAIT), -EAGAIN);
+	CHECK_EQ(w->wait(w->object, in_ms(9000)), -ETIME);
+	return 0;
+}
+
+TEST(deadline_of_the_group_ends_each_wait)
+{
+	hold_all();
+	for (size_t i = 0; i < ALL - CONDS; i++) {
+		struct waiter w = all[i];
+		tuck_ns soon = in_ms(2);
+
+		run_until(soon, be_late, &w);
+		CHECK(tuck_now() >= soon);
+	}
+}
+
 TEST(cancel_ends_each_wait)
 {
 	hold_all();
@@ -748,6 +781,79 @@ TEST(who_waits_for_one_with_a_deadline_is_not_refused)
 	CHECK_EQ(result, -ETIMEDOUT);
 }
 
+/* Of two that wait crosswise, the member of a group gives up in time. */
+static struct tuck_mutex *hers = &mutex, *mine = &other;
+
+static int lock_late(void *arg)
+{
+	CHECK_EQ(tuck_mutex_lock(mine, TUCK_FOREVER), 0);
+	if (arg)
+		CHECK_EQ(tuck_block(TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_mutex_lock(hers, TUCK_FOREVER), -ETIME);
+	CHECK_EQ(tuck_mutex_unlock(mine), 0);
+	return 0;
+}
+
+static void lock_hers_and_his(void *arg)
+{
+	CHECK_EQ(tuck_mutex_lock(hers, TUCK_FOREVER), 0);
+	tuck_block(TUCK_FOREVER);
+	*(int *)arg = tuck_mutex_lock(mine, TUCK_FOREVER);
+}
+
+static void meet_crosswise(int he_comes_last)
+{
+	int result = 1;
+	tuck_id she = go(lock_hers_and_his, &result), he;
+	struct tuck_group *g;
+
+	settle();
+	CHECK_EQ(tuck_group_new(&g, in_ms(1000)), 0);
+	he = tuck_group_go(g, lock_late, he_comes_last ? g : NULL);
+	CHECK(he > 0);
+	settle();
+	CHECK_EQ(tuck_unblock(she), 0);
+	settle();
+	if (he_comes_last)
+		CHECK_EQ(tuck_unblock(he), 0);
+	CHECK_EQ(tuck_join(he, TUCK_FOREVER), 0);
+	settle();
+	CHECK_EQ(result, 0);
+	CHECK_EQ(tuck_group_free(g), 0);
+}
+
+TEST(the_deadline_of_a_group_makes_no_cycle)
+{
+	meet_crosswise(1);
+}
+
+TEST(who_waits_for_one_in_a_group_with_a_deadline_is_not_refused)
+{
+	meet_crosswise(0);
+}
+
+static void lock_when_cancelled(void *arg)
+{
+	CHECK_EQ(tuck_mutex_lock(mine, TUCK_FOREVER), 0);
+	tuck_block(TUCK_FOREVER);
+	*(int *)arg = tuck_mutex_lock(hers, TUCK_FOREVER);
+}
+
+TEST(a_cancelled_one_makes_no_cycle)
+{
+	int results[2] = { 1, 1 };
+	tuck_id she = go(lock_hers_and_his, &results[0]);
+	tuck_id he = go(lock_when_cancelled, &results[1]);
+
+	settle();
+	CHECK_EQ(tuck_unblock(she), 0);
+	settle();
+	CHECK_EQ(tuck_cancel(he), 0);
+	settle();
+	CHECK_EQ(results[1], -ECANCELED);
+	CHECK_EQ(results[0], -EOWNERDEAD);
+}
+
 /* -- rwlock -- */
 
 TEST(rwlock_errors)
@@ -902,6 +1008,32 @@ TEST(cancel_in_cond_locks_again)
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
 	settle();
 	CHECK_EQ(w.result, -ECANCELED);
+}
+
+static int be_late_in_cond(void *done)
+{
+	CHECK_EQ(cond_wait(&cond, TUCK_FOREVER), -ETIME);
+	*(int *)done = 1;
+	return 0;
+}
+
+TEST(who_is_late_in_cond_locks_again)
+{
+	tuck_ns soon = in_ms(5);
+	struct tuck_group *g;
+	int done = 0;
+
+	CHECK_EQ(tuck_group_new(&g, soon), 0);
+	CHECK(tuck_group_go(g, be_late_in_cond, &done) > 0);
+	settle();
+	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_sleep(soon + TUCK_MS(5)), 0);
+	settle();
+	CHECK_EQ(done, 0);		/* it waits for the mutex */
+	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
+	settle();
+	CHECK_EQ(done, 1);
+	CHECK_EQ(tuck_group_free(g), 0);
 }
 
 static void wait_with_cleanup(void *arg)

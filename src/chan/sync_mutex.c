@@ -59,7 +59,8 @@ static tuck__noinline int try_own(struct tuck__waitq *q,
 			return 0;
 		TUCK__REQUIRE((w & TUCK__ID_MASK) != id, -EDEADLK);
 		TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
-		if (deadline == TUCK_FOREVER && tuck__waitq_cycle(self, q))
+		if (tuck__waitq_for_good(self, deadline) &&
+		    tuck__waitq_cycle(self, q))
 			return -ELOOP;
 	} while (!tuck__waitq_mark(q, &w));
 	return 1;

@@ -150,8 +150,7 @@ int tuck__waitq_wait(struct tuck__sched *s, struct tuck__waitq *q,
 		     const struct tuck__waitq_kind *kind, tuck_ns deadline)
 {
 	struct tuck__tasklet *self = s->current;
-	bool for_good = kind->owned && deadline == TUCK_FOREVER &&
-			!(self->w.bits & TUCK__SCOPED);
+	bool for_good = kind->owned && tuck__waitq_for_good(self, deadline);
 
 	if (tuck__unlikely(tuck__slots_hold(&s->cache, q)))
 		tuck__fatal("an object of tuck/sync.h, at %p, lies on a stack "

@@ -78,6 +78,13 @@ static inline bool tuck__waitq_mark(struct tuck__waitq *q, int64_t *w)
 	       atomic_compare_exchange_strong(&q->word, w, *w | TUCK__WAITERS);
 }
 
+/* Whether a wait that begins now can end but by what it waits for. */
+static inline bool tuck__waitq_for_good(const struct tuck__tasklet *self,
+					tuck_ns deadline)
+{
+	return deadline == TUCK_FOREVER && !(self->w.bits & TUCK__IN_SCOPE);
+}
+
 /*
  * Locked and marked: wait at the end of the queue, which is unlocked then.
  * Returns 0, -EOWNERDEAD, or how else the wait ended.
