@@ -746,6 +746,22 @@ TEST(every_wait_tells_whose_deadline_it_was_tucked)
 	expire_in_all();
 }
 
+static int wait_until_then(void *deadline)
+{
+	CHECK_EQ(tuck_block(*(tuck_ns *)deadline), -ETIMEDOUT);
+	return 0;
+}
+
+TEST(equal_deadlines_count_as_the_waits_own)
+{
+	tuck_ns deadline = tuck_after(TUCK_MS(2));
+
+	new_group(deadline);
+	CHECK(tuck_group_go(group, wait_until_then, &deadline) > 0);
+	CHECK_EQ(wait_all(), 0);
+	end();
+}
+
 /* Late already: each wait ends, what needs none goes. */
 static int work_late(void *arg)
 {
