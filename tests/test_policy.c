@@ -912,6 +912,105 @@ TEST(switch_inside_a_policy_is_caught)
 	});
 }
 
+static void transfer_to_victim(void)
+{
+	misdeed.in_next = NULL;
+	tuck_transfer(victim);
+}
+
+static void kill_victim(void)
+{
+	tuck_kill(victim);
+}
+
+/* Of these the policy is not told, so they do not ask it anything. */
+static void misbehave_to_one_that_waits(void (*misdo)(void))
+{
+	use(&lifo_policy, NULL);
+	victim = go(block, NULL);
+	while (!blocks)
+		tuck_join(victim, tuck_after(TUCK_MS(1)));
+	misdeed.in_next = misdo;
+	use(&bad_policy, NULL);
+	go_letter("a");
+	yield_on();
+}
+
+static void new_victim(void)
+{
+	victim = go(block, NULL);
+	kill_victim();
+}
+
+TEST(misdeeds_to_those_who_wait_are_caught)
+{
+	CHECK_DIES(-SIGABRT, "\"bad\" switches, or drops",
+		   { misbehave_to_one_that_waits(drop_victim); });
+	CHECK_DIES(-SIGABRT, "\"bad\" switches, or drops",
+		   { misbehave_to_one_that_waits(transfer_to_victim); });
+	CHECK_DIES(-SIGABRT, "\"bad\" switches, or drops",
+		   { misbehave_to_one_that_waits(new_victim); });
+}
+
+static int init_in_vain(void **ret_state, const void *arg)
+{
+	(void)ret_state, (void)arg;
+	return 5;
+}
+
+static int init_that_yields(void **ret_state, const void *arg)
+{
+	tuck_yield();
+	return lifo_init(ret_state, arg);
+}
+
+static int init_that_drops(void **ret_state, const void *arg)
+{
+	tuck_drop(victim);
+	return lifo_init(ret_state, arg);
+}
+
+static int init_that_sets(void **ret_state, const void *arg)
+{
+	CHECK_EQ(tuck_policy_set(NULL, NULL), -EBUSY);
+	return lifo_init(ret_state, arg);
+}
+
+static int set_with(int (*init)(void **ret_state, const void *arg))
+{
+	static struct tuck_policy p;
+
+	p = lifo_policy;
+	p.name = "hasty";
+	p.init = init;
+	victim = go_letter("a");
+	return tuck_policy_set(&p, NULL);
+}
+
+TEST(misdeeds_of_init_are_caught)
+{
+	CHECK_DIES(-SIGABRT, "\"hasty\" switches, or drops",
+		   { set_with(init_that_yields); });
+	CHECK_DIES(-SIGABRT, "\"hasty\" switches, or drops",
+		   { set_with(init_that_drops); });
+	CHECK_DIES(-SIGABRT, "\"hasty\" switches, or drops", {
+		use(&lifo_policy, NULL);
+		set_with(init_that_yields);
+	});
+	CHECK_EQ(set_with(init_that_sets), 0);
+	run_out();
+	CHECK_TRACE("a");
+}
+
+TEST(a_positive_result_of_init_is_an_error)
+{
+	use(NULL, NULL);
+	CHECK_EQ(set_with(init_in_vain), -EINVAL);
+	CHECK_EQ(lifo.finis, 0);
+	run_out();
+	CHECK_TRACE("a");
+}
+
 static int answers[2];
 
 static void change_inside(void)

@@ -35,7 +35,8 @@ struct tuck_entity {
  * the tasklet that stops; of Tuck they may call only tuck_now() and
  * tuck_after().
  * - init: make the state, from what tuck_policy_set() was given; 0, or the
- *   error that it returns. NULL: there is no state.
+ *   negative error that it returns (-EINVAL for a positive result). NULL:
+ *   there is no state.
  * - fini: the last call. NULL: nothing to do.
  * - ready: this tasklet may be chosen from now on.
  * - next: choose: the id of one that is ready and from now on no more. Called
@@ -61,7 +62,8 @@ struct tuck_policy {
  * first in, first out. The policy must stay in memory; arg is for its init.
  * Those who are ready are handed over in the order in which they became so.
  * A policy that chooses one who is not ready, nobody though there are some,
- * or that switches, ends the process with a line that names it.
+ * or that switches or drops a tasklet, ends the process with a line that
+ * names it.
  * Switches: no. Errors: -EINVAL for a policy without name, ready, next or
  * removed, -EBUSY inside a policy's function, -ENOMEM, those of init; the old
  * policy stays then.

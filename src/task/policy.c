@@ -113,21 +113,34 @@ static void clear_all(struct tuck__sched *s)
 
 /* -- calls of the policy -- */
 
-/* Its functions run on behalf of a tasklet, whose errno they may change. */
-static int enter(struct tuck__sched *s)
+void tuck__policy_misbehaves(const struct tuck__sched *s)
 {
-	if (tuck__unlikely(s->asking))
-		tuck__fatal("the policy \"%s\" switches, or drops a tasklet, "
-			    "inside one of its functions",
-			    s->policy->name);
-	s->asking = true;
-	return errno;
+	tuck__fatal("the policy \"%s\" switches, or drops a tasklet, inside "
+		    "one of its functions",
+		    s->asking->name);
 }
 
-static void leave(struct tuck__sched *s, int err)
+/* What is to be as it was when a function of the policy returns. */
+struct before {
+	uint64_t switches;
+	int err;
+};
+
+/* Its functions run on behalf of a tasklet, whose errno they may change. */
+static struct before enter(struct tuck__sched *s, const struct tuck_policy *p)
 {
-	s->asking = false;
-	errno = err;
+	tuck__policy_outside(s);
+	s->asking = p;
+	return (struct before){ s->switches, errno };
+}
+
+/* Not each switch asks a policy: none does while the first one begins. */
+static void leave(struct tuck__sched *s, struct before before)
+{
+	if (tuck__unlikely(s->switches != before.switches))
+		tuck__policy_misbehaves(s);
+	s->asking = NULL;
+	errno = before.err;
 }
 
 static bool told(const struct tuck__link *l)
@@ -227,41 +240,62 @@ static void watch(struct tuck__sched *s)
 
 struct tuck__tasklet *tuck__policy_next(struct tuck__sched *s)
 {
-	int err = enter(s);
+	struct before before = enter(s, s->policy);
 	struct tuck__tasklet *t;
 
 	tell_all(s);
 	watch(s);
 	t = choose(s);
 	tuck__link_cut(&t->w.link);
-	leave(s, err);
+	leave(s, before);
 	return t;
 }
 
 void tuck__policy_forget(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	int err = enter(s);
+	struct before before = enter(s, s->policy);
 
 	untell(s, t);
 	s->policy->removed(s->policy_state, t->extra->entity);
-	leave(s, err);
+	leave(s, before);
 }
 
 /* -- which one -- */
 
+static int begin_policy(struct tuck__sched *s, const struct tuck_policy *p,
+			const void *arg, void **ret_state)
+{
+	struct before before;
+	int r;
+
+	if (!p || !p->init)
+		return 0;
+	before = enter(s, p);
+	r = p->init(ret_state, arg);
+	leave(s, before);
+	return r > 0 ? -EINVAL : r;
+}
+
+static void end_policy(struct tuck__sched *s, const struct tuck_policy *p,
+		       void *state)
+{
+	struct before before;
+
+	if (!p->fini)
+		return;
+	before = enter(s, p);
+	p->fini(state);
+	leave(s, before);
+}
+
 /* The ring is as it was before there was a policy. */
 void tuck__policy_fini(struct tuck__sched *s)
 {
-	int err;
-
 	if (!s->policy)
 		return;
 	for (struct tuck__link *l = s->ready.next; l != &s->ready; l = l->next)
 		tuck__tasklet_of(l)->w.bits &= (uint8_t)~TUCK__TOLD;
-	err = enter(s);
-	if (s->policy->fini)
-		s->policy->fini(s->policy_state);
-	leave(s, err);
+	end_policy(s, s->policy, s->policy_state);
 	s->policy = NULL;
 	s->policy_state = NULL;
 	s->oldest = NULL;
@@ -272,15 +306,12 @@ int tuck__policy_set(struct tuck__sched *s, const struct tuck_policy *policy,
 		     const void *arg)
 {
 	void *state = NULL;
-	int r = 0;
+	int r = begin_policy(s, policy, arg, &state);
 
-	if (policy && policy->init)
-		r = policy->init(&state, arg);
 	if (r < 0)
 		return r;
 	if (policy && admit_all(s) < 0) {
-		if (policy->fini)
-			policy->fini(state);
+		end_policy(s, policy, state);
 		return -ENOMEM;
 	}
 	tuck__policy_fini(s);
@@ -339,13 +370,13 @@ static int begin(tuck_id id, struct change *c)
 
 static void end(const struct change *c)
 {
-	int err;
+	struct before before;
 
 	if (!c->told)
 		return;
-	err = enter(c->s);
+	before = enter(c->s, c->s->policy);
 	tell(c->s, c->t);
-	leave(c->s, err);
+	leave(c->s, before);
 }
 
 int tuck_priority_set(tuck_id id, int priority)

@@ -589,7 +589,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->policy = NULL;
 	s->told = 0;
 	s->oldest = NULL;
-	s->asking = false;
+	s->asking = NULL;
 	s->quantum = 0;
 	s->runner = NULL;
 	s->run = 0;

@@ -239,6 +239,7 @@ void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	tuck_id id;
 
+	tuck__policy_outside(s);
 	t->w.bits |= TUCK__KILLED;	/* by a post meanwhile: not twice */
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__unwait(s, t);

@@ -224,7 +224,7 @@ struct tuck__sched {
 	const struct tuck__link *oldest; /* of the ready, when last asked, */
 	uint64_t passed_over;		/* and how often it was so before */
 	int until_policy_look;		/* switches, then look around */
-	bool asking;			/* inside a function of the policy */
+	const struct tuck_policy *asking; /* inside a function of this one */
 
 	int64_t quantum;		/* ticks, 0: none counts */
 	struct tuck__tasklet *runner;	/* in tuck_run(), if it waits so, */
@@ -490,6 +490,15 @@ struct tuck__tasklet *tuck__policy_next(struct tuck__sched *s);
 /* t, which it was told, leaves the ready in another way. */
 tuck__cold void tuck__policy_forget(struct tuck__sched *s,
 				    struct tuck__tasklet *t);
+
+/* Nothing of this may be done inside a policy's function. */
+tuck__noreturn tuck__cold void tuck__policy_misbehaves(
+	const struct tuck__sched *s);
+static inline void tuck__policy_outside(const struct tuck__sched *s)
+{
+	if (tuck__unlikely(s->asking != NULL))
+		tuck__policy_misbehaves(s);
+}
 
 /* As tuck_policy_set(). */
 int tuck__policy_set(struct tuck__sched *s, const struct tuck_policy *policy,
