@@ -42,8 +42,12 @@ TUCK_NO_PUSH int tuck_defer(void (*fn)(void *), void *arg)
 	d = extra ? tuck__slice_get(&s->cache.slices, sizeof(*d), &cls) : NULL;
 	if (!d)
 		return -ENOMEM;
-	*d = (struct tuck__defer){ extra->defers, fn, arg,
-				   __builtin_dwarf_cfa(), cls };
+	*d = (struct tuck__defer){ extra->defers,
+				   fn,
+				   arg,
+				   __builtin_dwarf_cfa(),
+				   __builtin_return_address(0),
+				   cls };
 	extra->defers = d;
 	return 0;
 }
@@ -63,7 +67,7 @@ static bool pop(struct tuck__sched *s, const char *above,
 	return true;
 }
 
-#define ALL ((const char *)UINTPTR_MAX)
+#define ALL ((const char *)UINTPTR_MAX)	/* above all frames */
 
 /* How often the ends of locals may set locals again. */
 #define LOCAL_ROUNDS 4
@@ -77,13 +81,50 @@ void tuck_undefer(int run)
 		d.fn(d.arg);
 }
 
-/* Those that frames below this address registered. */
-static void run_below(struct tuck__sched *s, const char *above)
+/* Where the function begins that pc is in; 0: not known. */
+static uintptr_t function_at(void *pc)
+{
+#ifdef __ARM_EABI_UNWINDER__
+	(void)pc;
+	return 0;
+#else
+	return (uintptr_t)_Unwind_FindEnclosingFunction(pc);
+#endif
+}
+
+/*
+ * In the scope of an array of variable length, which has ended, the frame's
+ * stack pointer was lower than it is now: what its function registered there
+ * is no inner frame's, unless the next inner one is of the same function.
+ */
+static bool is_own(const struct tuck__defer *d, const struct tuck__frame *frame,
+		   const struct tuck__frame *inner)
+{
+	if (d->sp >= frame->sp || !frame->fn ||
+	    (inner->fn == frame->fn && d->sp >= inner->sp))
+		return false;
+	return function_at(d->pc) == frame->fn;
+}
+
+static void hold_back(const struct tuck__extra *extra,
+		      const struct tuck__frame *frame)
+{
+	struct tuck__defer *d = extra ? extra->defers : NULL;
+
+	for (; d && is_own(d, frame, &extra->inner); d = d->next)
+		d->sp = frame->sp;
+}
+
+/* Those that inner frames registered. */
+static void run_inner(struct tuck__sched *s, const struct tuck__frame *frame)
 {
 	struct tuck__defer d;
 
-	while (pop(s, above, &d))
+	hold_back(s->current->extra, frame);
+	while (pop(s, frame->sp, &d)) {
 		d.fn(d.arg);
+		hold_back(s->current->extra, frame);
+	}
 }
 
 /* Cleanups run from here on: they may wait, and nobody kills them. */
@@ -97,11 +138,12 @@ static void shield(struct tuck__tasklet *t)
 void tuck__at_end(struct tuck__sched *s)
 {
 	const struct tuck__extra *extra = s->current->extra;
+	const struct tuck__frame outermost = { ALL, 0 };
 	int again = LOCAL_ROUNDS;
 
 	shield(s->current);
 	do
-		run_below(s, ALL);
+		run_inner(s, &outermost);
 	while (extra && again-- > 0 && tuck__locals_end(extra));
 }
 
@@ -135,7 +177,8 @@ static void take_up(struct unwinding *u)
  * unwound as far as here, where the first unwinding is taken up again: the
  * second one could not pass the unwinder's own frames everywhere.
  */
-static void run_on_the_way(struct tuck__sched *s, const char *above,
+static void run_on_the_way(struct tuck__sched *s,
+			   const struct tuck__frame *frame,
 			   struct _Unwind_Exception *e)
 {
 	struct unwinding u __attribute__((__cleanup__(take_up)));
@@ -143,7 +186,7 @@ static void run_on_the_way(struct tuck__sched *s, const char *above,
 	u.e = e;
 	(void)setjmp(u.here);
 	e->exception_cleanup = NULL;
-	run_below(s, above);
+	run_inner(s, frame);
 }
 
 /* Called for each frame, before what is to be cleaned up in it. */
@@ -154,11 +197,18 @@ static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 {
 	const struct _Unwind_Exception kept = *e;
 	struct tuck__sched *s = arg;
+	struct tuck__extra *extra = s->current->extra;
+	struct tuck__frame here;
 
 	(void)version, (void)cls;
 	if (actions & _UA_END_OF_STACK)
 		s->cache.host->ended();
-	run_on_the_way(s, (const char *)_Unwind_GetCFA(frame), e);
+	here.sp = (const char *)_Unwind_GetCFA(frame);
+	here.fn = (uintptr_t)_Unwind_GetRegionStart(frame);
+	run_on_the_way(s, &here, e);
+	/* Once more after a cleanup, which may be in another section. */
+	if (extra && extra->inner.sp != here.sp)
+		extra->inner = here;
 	*e = kept;
 	return _URC_NO_REASON;
 }
@@ -191,6 +241,8 @@ void tuck__raise(struct tuck__sched *s)
 	if (t->w.why != TUCK__WHY_NONE)
 		tuck__fatal("a tasklet ends inside the deadlock callback");
 	shield(t);
+	if (extra)
+		extra->inner = (struct tuck__frame){ NULL, 0 };
 	if (tuck__waitq_granted(t))
 		tuck__waitq_pass_on(t, tuck__id(t));
 	tuck__ctx_unhole(&t->ctx);

@@ -99,6 +99,12 @@ struct tuck__exit {
 	struct _Unwind_Exception raised;
 };
 
+/* A frame that is being unwound: its stack pointer and its function. */
+struct tuck__frame {
+	const char *sp;
+	uintptr_t fn;			/* 0: not known */
+};
+
 struct tuck__extra {
 	struct tuck__exit *exit;	/* NULL: none yet */
 	char name[32];
@@ -110,6 +116,7 @@ struct tuck__extra {
 	void *arg;
 	int result;			/* and how that ended */
 	struct tuck__defer *defers;	/* the last one first */
+	struct tuck__frame inner;	/* the last that was unwound */
 	struct tuck__locals *locals;
 	uint64_t switches;		/* while its proc accounts, */
 	tuck_ns cpu;			/* up to the last of these */
@@ -117,12 +124,13 @@ struct tuck__extra {
 	uint32_t slice_class, entity_class;
 };
 
-/* A cleanup, registered by a frame whose stack pointer was sp. */
+/* A cleanup, registered at pc by a frame whose stack pointer was sp. */
 struct tuck__defer {
 	struct tuck__defer *next;
 	void (*fn)(void *);
 	void *arg;
-	char *sp;
+	const char *sp;
+	void *pc;
 	uint32_t slice_class;
 };
 
