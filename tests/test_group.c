@@ -100,6 +100,7 @@ TEST(wrong_arguments)
 	CHECK_EQ(tuck_group_cancel(NULL), -EINVAL);
 	CHECK_EQ(tuck_group_kill(NULL), -EINVAL);
 	CHECK_EQ(tuck_group_count(NULL), -EINVAL);
+	CHECK_EQ(tuck_group_expired(NULL), -EINVAL);
 	CHECK_EQ(tuck_group_free(NULL), 0);
 	new_group(TUCK_FOREVER);
 	CHECK_EQ(tuck_group_go(group, NULL, NULL), -EINVAL);
@@ -138,6 +139,7 @@ static void *meddle(void *arg)
 {
 	(void)arg;
 	CHECK_EQ(tuck_group_go(group, give, NULL), -EXDEV);
+	CHECK_EQ(tuck_group_expired(group), -EXDEV);
 	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL, 0), -EXDEV);
 	CHECK_EQ(tuck_group_cancel(group), -EXDEV);
 	CHECK_EQ(tuck_group_kill(group), -EXDEV);
@@ -815,6 +817,9 @@ TEST(cleanups_are_not_bound_to_the_deadline)
 	end();
 }
 
+/* Until then the inner group can be late only by its own deadline. */
+static tuck_ns at_most;
+
 /* The inner group has the earlier of both deadlines. */
 static int nest(void *arg)
 {
@@ -825,6 +830,7 @@ static int nest(void *arg)
 	CHECK(tuck_group_go(inner, block, NULL) > 0);
 	r = tuck_group_wait(inner, TUCK_GROUP_ALL, TUCK_FOREVER);
 	CHECK_EQ(r, -ETIME);
+	CHECK_EQ(tuck_group_expired(inner), tuck_now() < at_most);
 	return tuck_group_free(inner) == 0 ? r : -ETIME;
 }
 
@@ -853,6 +859,7 @@ TEST(nested_deadlines)
 	CHECK_EQ(tuck_group_free(group), -ETIME);
 	/* the inner one is: only its member is late */
 	soon = tuck_after(TUCK_MS(5));
+	at_most = late;
 	new_group(late);
 	CHECK(tuck_group_go(group, nest, &soon) > 0);
 	CHECK_EQ(wait_all(), -ETIME);

@@ -18,10 +18,11 @@ struct tuck_group;
 
 /*
  * Make a group. Past the deadline, each wait of its tasklets returns -ETIME,
- * except in their cleanups at their end;
- * one that is past the wait's own deadline returns -ETIMEDOUT as ever, so
- * an expiry tells whose it was. A group made by a member of another one has
- * the earlier of the two deadlines.
+ * except in their cleanups at their end; one that is past the wait's own
+ * deadline returns -ETIMEDOUT as ever. A group made by a member of another one
+ * has the earlier of the two deadlines; tuck_group_expired() tells whose an
+ * -ETIME was. Members are those of tuck_group_go() alone: what one starts by
+ * tuck_go() has no deadline of the group's and may outlive it.
  * Switches: no. Errors: -EINVAL for a negative deadline, -ENOMEM;
  * *ret_group is untouched then.
  */
@@ -29,7 +30,10 @@ int tuck_group_new(struct tuck_group **ret_group, tuck_ns deadline);
 
 /*
  * Make a tasklet in the group, which runs fn(arg). A negative value that fn
- * returns is an error of the group; the first one is kept.
+ * returns is an error of the group, and so is -ECANCELED of one that does not
+ * return: killed, by itself too, or dropped. One that ends by tuck_exit()
+ * counts as 0. The first error is kept; after tuck_group_cancel() or
+ * tuck_group_kill() none is any more.
  * Switches: no. Errors: -EINVAL, -ENOMEM, -ECANCELED when the group was
  * cancelled or killed, -EXDEV on another proc than the one that made it.
  */
@@ -41,8 +45,8 @@ enum tuck_group_wait {
 };
 
 /*
- * Wait for the tasklets of the group. Returns the group's first error, or 0;
- * a tasklet that was killed or cancelled alone counts as -ECANCELED.
+ * Wait for the tasklets of the group. Returns the group's first error, or 0.
+ * Of a tasklet that was cancelled alone, what fn returns counts.
  * Switches: may. Errors: those, and -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT,
  * -EINVAL, -EXDEV, -EDEADLK for a member of the group.
  */
@@ -67,6 +71,13 @@ int tuck_group_kill(struct tuck_group *group);
  * Switches: no. Errors: -EINVAL, -EXDEV.
  */
 int tuck_group_count(const struct tuck_group *group);
+
+/*
+ * Whether the deadline that the group was made with has passed: 1 or 0. While
+ * it has not, an -ETIME of its members is an outer group's.
+ * Switches: no. Errors: -EINVAL, -EXDEV.
+ */
+int tuck_group_expired(const struct tuck_group *group);
 
 /*
  * Kill the tasklets of the group, wait until all have ended, whatever the

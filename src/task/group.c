@@ -19,7 +19,7 @@
 struct tuck_group {
 	struct tuck__sched *home;
 	tuck_id home_id;
-	tuck_ns deadline;
+	tuck_ns deadline, own;	/* own: as it was asked for */
 	struct tuck__link members, waiters;
 	int count, first_error;
 	bool closed;		/* cancelled or killed */
@@ -54,7 +54,7 @@ int tuck_group_new(struct tuck_group **ret_group, tuck_ns deadline)
 		return -ENOMEM;
 	g->home = s;
 	g->home_id = s->main_id;
-	g->deadline = deadline;
+	g->deadline = g->own = deadline;
 	if (s->current->w.bits & TUCK__SCOPED) {
 		outer = group_of(s->current)->deadline;
 		g->deadline = outer < deadline ? outer : deadline;
@@ -214,6 +214,13 @@ int tuck_group_count(const struct tuck_group *g)
 	int r = check(g);
 
 	return r < 0 ? r : g->count;
+}
+
+int tuck_group_expired(const struct tuck_group *g)
+{
+	int r = check(g);
+
+	return r < 0 ? r : g->own <= tuck_now();
 }
 
 /*
