@@ -462,6 +462,40 @@ TEST(accounts_on_one_slot)
 	check_accounts();
 }
 
+static void note_run(void *arg)
+{
+	++*(int *)arg;
+}
+
+/* The next one needs its stack, and there is no memory to tuck it away. */
+static void stay_for_want_of_memory(void *arg)
+{
+	volatile char pad[100000];	/* more than the pool has at hand */
+	int *runs = arg;
+
+	memset((char *)pad, 1, sizeof(pad));
+	CHECK_EQ(tuck_name_set(tuck_self(), "stays"), 0);
+	go(note_run, arg);
+	tuck__fault_set(1, 1);
+	tuck_yield();
+	tuck__fault_set(0, 0);
+	CHECK_EQ(*runs, 0);
+	CHECK_EQ(info_of(tuck_self())->switches, 0);
+	CHECK_EQ(pad[77], 1);
+}
+
+TEST(a_switch_that_failed_is_not_accounted)
+{
+	int runs = 0;
+
+	needs_fifo();
+	share_slots(1);
+	CHECK_EQ(tuck_account(1), 0);
+	go(stay_for_want_of_memory, &runs);
+	calm();
+	CHECK_EQ(runs, 1);
+}
+
 /* The order in which tasklets run is the same. */
 static void yield_and_mark(void *c)
 {
