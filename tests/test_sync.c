@@ -484,7 +484,7 @@ TEST(objects_lie_where_they_stay)
 	tuck_yield();
 	CHECK_DIES(-SIGABRT, "lies on a stack that tasklets share", {
 		go(wait_on_a_slot, NULL);
-		tuck_yield();
+		settle();
 	});
 }
 
