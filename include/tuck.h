@@ -7,8 +7,9 @@
  * - A call that can fail returns 0 or a positive value, or a negative errno
  *   value; errno itself is not how errors travel, and is kept per tasklet.
  * - A call that can wait takes a deadline last: an absolute time on the clock
- *   of tuck_now(). TUCK_NOWAIT never waits (-EAGAIN), TUCK_FOREVER has no
- *   end; past the deadline the call returns -ETIMEDOUT.
+ *   of tuck_now(). TUCK_NOWAIT never waits (-EAGAIN), but for the first use
+ *   of another proc's channel (chan.h); TUCK_FOREVER has no end; past the
+ *   deadline the call returns -ETIMEDOUT.
  * - Outputs are named ret_* and are untouched on failure.
  * - "Switches:" says whether other tasklets may run before the call returns:
  *   no, may or always. "Errors:" lists what the call itself can return; a

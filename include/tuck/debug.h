@@ -50,8 +50,9 @@ struct tuck_task_info {
 };
 
 /*
- * Call fn(info, arg) for each tasklet of the calling proc, until one call
- * returns other than 0. fn may start, end and kill tasklets, and may wait:
+ * Call fn(info, arg) for each tasklet of the calling proc (other procs run on
+ * meanwhile, so each can tell of its own alone), until one call returns other
+ * than 0. fn may start, end and kill tasklets, and may wait:
  * those who are there all the time are told of once.
  * Switches: no; but fn may. Errors: -EINVAL for a null fn; else what fn
  * returned last, or 0.

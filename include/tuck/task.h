@@ -107,8 +107,8 @@ int tuck_join(tuck_id id, tuck_ns deadline);
  * innermost frame outwards; docs/scheduling.md has the details. Cleanups may
  * wait, and are not killed. A catch (...) must rethrow, and a frame that is
  * noexcept, as destructors are, must not wait: that ends the process. One
- * that has not started yet just ends. To kill oneself is tuck_exit(). Tismer's
- * plan of 2002.
+ * that has not started yet just ends. To kill oneself is tuck_exit(), but
+ * that a group counts it as -ECANCELED. Tismer's plan of 2002.
  * Switches: no; for the caller itself always, and it does not return.
  * Errors: -ESRCH for an ended tasklet, -EALREADY for one that was killed or
  * is in its last cleanups, -EINVAL for a main tasklet. For a tasklet of
