@@ -478,14 +478,12 @@ static void wait_on_a_slot(void *arg)
 TEST(objects_lie_where_they_stay)
 {
 	struct tuck_attr own = { .stack_bytes = 65536 };
+	tuck_id id = tuck_go_with(&own, init_on_an_own_stack, NULL);
 
-	go(init_on_a_slot, NULL);
-	CHECK(tuck_go_with(&own, init_on_an_own_stack, NULL) > 0);
-	tuck_yield();
-	CHECK_DIES(-SIGABRT, "lies on a stack that tasklets share", {
-		go(wait_on_a_slot, NULL);
-		settle();
-	});
+	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_join(go(init_on_a_slot, NULL), TUCK_FOREVER), 0);
+	CHECK_DIES(-SIGABRT, "lies on a stack that tasklets share",
+		   { tuck_join(go(wait_on_a_slot, NULL), TUCK_FOREVER); });
 }
 
 TEST(mutex_errors)
