@@ -29,7 +29,8 @@
 
 /* -- cleanups -- */
 
-TUCK_NO_PUSH int tuck_defer(void (*fn)(void *), void *arg)
+/* Where link-time optimisation inlined it, its caller would be another. */
+TUCK_NO_PUSH tuck__noinline int tuck_defer(void (*fn)(void *), void *arg)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck__extra *extra;
