@@ -70,10 +70,11 @@ static atomic_int met;
 
 static void meet_at(void *at)
 {
+	intptr_t n = (intptr_t)at;	/* one of them is null */
 	void *got = NULL;
 
-	CHECK_EQ(tuck_rendezvous(at, (char *)at + 1, &got, TUCK_FOREVER), 0);
-	CHECK(got == (char *)at + 2);
+	CHECK_EQ(tuck_rendezvous(at, value_of(n + 1), &got, TUCK_FOREVER), 0);
+	CHECK(got == value_of(n + 2));
 	met++;
 }
 
