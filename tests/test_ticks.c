@@ -548,6 +548,7 @@ static void hog_without_memory(void *arg)
 {
 	volatile char deep[150000];
 
+	KEEP(deep);
 	deep[0] = 1;
 	tuck__fault_set(1, 1);
 	count(9);
