@@ -27,12 +27,32 @@ struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t)
 	extra->group = NULL;
 	extra->entity = NULL;
 	extra->locals = NULL;
+	extra->held = NULL;
 	extra->switches = 0;
 	extra->cpu = 0;
 	extra->slice_class = cls;
 	tuck__link_init(&extra->joiners);
 	t->extra = extra;
 	return extra;
+}
+
+int tuck__hold(struct tuck__sched *s, struct tuck__held *held)
+{
+	struct tuck__extra *extra = tuck__extra(s, s->current);
+
+	if (!extra)
+		return -ENOMEM;
+	held->next = extra->held;
+	extra->held = held;
+	return 0;
+}
+
+void tuck__let_go(struct tuck__extra *extra)
+{
+	struct tuck__held *held = extra->held;
+
+	extra->held = held->next;
+	held->release(held);
 }
 
 static tuck__noinline void free_block(struct tuck__sched *s,
@@ -44,6 +64,8 @@ static tuck__noinline void free_block(struct tuck__sched *s,
 		extra->defers = d->next;
 		tuck__slice_put(&s->cache.slices, d, d->slice_class);
 	}
+	while (extra->held)
+		tuck__let_go(extra);
 	tuck__locals_forget(s, extra);
 	if (extra->exit)
 		tuck__slice_put(&s->cache.slices, extra->exit,

@@ -118,6 +118,7 @@ struct tuck__extra {
 	struct tuck__defer *defers;	/* the last one first */
 	struct tuck__frame inner;	/* the last that was unwound */
 	struct tuck__locals *locals;
+	struct tuck__held *held;	/* by calls that it is in */
 	uint64_t switches;		/* while its proc accounts, */
 	tuck_ns cpu;			/* up to the last of these */
 	struct tuck_entity *entity;	/* NULL: no policy needed it yet */
@@ -132,6 +133,15 @@ struct tuck__defer {
 	const char *sp;
 	void *pc;
 	uint32_t slice_class;
+};
+
+/*
+ * What a call keeps while it waits, and gives back at its end. If the tasklet
+ * ends first, in whichever way, it is given back then.
+ */
+struct tuck__held {
+	struct tuck__held *next;
+	void (*release)(struct tuck__held *held);
 };
 
 struct tuck_chan;
@@ -542,6 +552,10 @@ void tuck__drop(struct tuck__sched *s, struct tuck__tasklet *t);
 tuck__noreturn void tuck__task_after(void);
 void tuck__unblock(struct tuck__sched *s, struct tuck__tasklet *t);
 struct tuck__extra *tuck__extra(struct tuck__sched *s, struct tuck__tasklet *t);
+
+/* The caller's last call keeps this: 0 or -ENOMEM; and not any more. */
+int tuck__hold(struct tuck__sched *s, struct tuck__held *held);
+void tuck__let_go(struct tuck__extra *extra);
 
 /* Forget every tasklet but main. */
 void tuck__task_drop_all(struct tuck__sched *s);
