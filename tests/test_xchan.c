@@ -452,6 +452,201 @@ TEST(who_asks_may_give_up)
 	tuck_chan_free(chan);
 }
 
+/* -- freed while others ask -- */
+
+#define REMEMBERED 64
+
+static struct tuck_chan *asked;
+static atomic_int step, ended;
+
+static void spin_until(int n)
+{
+	while (atomic_load(&step) < n)
+		usleep(10);
+}
+
+/* So that it is forgotten, too. */
+static void free_many(struct tuck_chan *chan)
+{
+	tuck_chan_free(chan);
+	for (int i = 0; i <= REMEMBERED; i++)
+		tuck_chan_free(new_chan(sizeof(int), 0));
+}
+
+static void ask_to_send(void *arg)
+{
+	int elem = 0;
+
+	(void)arg;
+	CHECK_EQ(tuck_chan_send(asked, &elem, TUCK_FOREVER), -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_recv(void *arg)
+{
+	int elem = 0;
+
+	(void)arg;
+	CHECK_EQ(tuck_chan_recv(asked, &elem, in_ms(60000)), -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_fail(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_chan_fail(asked, -EIO, TUCK_NOWAIT), -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_select(void *arg)
+{
+	int elem = 0;
+	struct tuck_case cases[] = {
+		{ .chan = NULL },
+		{ .chan = asked, .op = TUCK_RECV, .elem = &elem },
+	};
+
+	(void)arg;
+	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), 1);
+	CHECK_EQ(cases[1].ret_err, -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_close(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_chan_close(asked), -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_look(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_chan_count(asked), 0);
+	CHECK_EQ(tuck_chan_balance(asked), 0);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_share(void *arg)
+{
+	CHECK_EQ(tuck_chan_share(asked), *(int *)arg);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_prefer(void *arg)
+{
+	CHECK_EQ(tuck_chan_prefer(asked, TUCK_PREFER_SENDER), *(int *)arg);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void ask_to_end(void *arg)
+{
+	int elem = 0;
+
+	tuck_chan_recv(arg, &elem, TUCK_FOREVER);
+	CHECK(!"killed");
+}
+
+static void (*const ways_to_ask[])(void *arg) = {
+	ask_to_send,  ask_to_recv, ask_to_fail,	 ask_to_select,
+	ask_to_close, ask_to_look, ask_to_share, ask_to_prefer,
+};
+
+/* Those who are ready hold it; those who end do not. */
+static void ask_in_all_ways(void *arg)
+{
+	int n = sizeof(ways_to_ask) / sizeof(ways_to_ask[0]);
+	tuck_id killed = go(ask_to_end, asked), dropped;
+
+	dropped = go(ask_to_end, asked);
+	for (int i = 0; i < n; i++)
+		go(ways_to_ask[i], arg);
+	tuck_yield();
+	atomic_store(&step, 1);
+	spin_until(2);			/* the home has answered */
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* all are ready */
+	atomic_store(&step, 3);
+	spin_until(4);
+	CHECK_EQ(tuck_kill(killed), 0);
+	CHECK_EQ(tuck_drop(dropped), 0);
+	while (ended < n)
+		tuck_yield();
+}
+
+TEST(freed_after_the_home_has_answered)
+{
+	int proc, r = 0;
+
+	asked = new_chan(sizeof(int), 0);
+	proc = start(ask_in_all_ways, &r);
+	spin_until(1);
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* answers */
+	atomic_store(&step, 2);
+	spin_until(3);
+	free_many(asked);
+	atomic_store(&step, 4);
+	join(proc);
+}
+
+TEST(freed_before_the_home_has_answered)
+{
+	int proc, r = -EPIPE;
+
+	asked = new_chan(sizeof(int), 1);
+	send_int(asked, 1);
+	proc = start(ask_in_all_ways, &r);
+	spin_until(1);
+	free_many(asked);
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* answers */
+	atomic_store(&step, 2);
+	spin_until(3);
+	atomic_store(&step, 4);
+	join(proc);
+}
+
+static void make_and_compute(void *arg)
+{
+	(void)arg;
+	second = new_chan(sizeof(int), 0);
+	atomic_store(&step, 1);
+	spin_until(2);
+	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* answers */
+}
+
+static void select_between(void *arg)
+{
+	int elem = 0;
+	struct tuck_case cases[] = {
+		{ .chan = second, .op = TUCK_RECV, .elem = &elem },
+		{ .chan = arg, .op = TUCK_RECV, .elem = &elem },
+	};
+
+	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), 1);
+	CHECK_EQ(cases[1].ret_err, -EPIPE);
+	atomic_fetch_add(&ended, 1);
+}
+
+static void end_one_while_a_select_asks(void (*end)(struct tuck_chan *))
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 1);
+	int proc = start(make_and_compute, NULL);
+
+	spin_until(1);
+	go(select_between, chan);
+	tuck_yield();
+	end(chan);
+	atomic_store(&step, 2);
+	while (ended < 1)
+		tuck_yield();
+	join(proc);
+	tuck_chan_free(second);
+}
+
+TEST(freed_while_a_select_asks_for_another)
+{
+	end_one_while_a_select_asks(free_many);
+}
+
 static void *use_from_thread(void *arg)
 {
 	send_int(arg, recv_int(arg) + 1);
@@ -569,8 +764,6 @@ TEST(a_main_tasklet_that_is_ended_leaves_its_place)
 /* -- closing and freeing -- */
 
 static struct tuck_chan *chans[3];
-static atomic_int ended;
-
 static void expect_pipe(void *arg)
 {
 	int elem = 9;

@@ -228,10 +228,42 @@ static inline bool usable(const struct tuck_chan *chan,
 			    (elem || !chan->elem_bytes));
 }
 
+/*
+ * Hold a channel that is not at home and make it shared. After an error it is
+ * not held.
+ */
+static int hold_and_share(struct tuck__sched *s, struct tuck_chan *chan,
+			  tuck_ns deadline)
+{
+	const struct tuck_case c = { .chan = chan };
+	int r = tuck__chan_hold(s, &c, 1);
+
+	if (r < 0)
+		return r;
+	r = tuck__chan_share(s, chan, deadline);
+	if (r < 0)
+		tuck__chan_let_go(s);
+	return r;
+}
+
+static tuck__noinline int first_use(struct tuck__sched *s,
+				    struct tuck_chan *chan, int op, void *elem,
+				    int err, tuck_ns deadline)
+{
+	int r = hold_and_share(s, chan, deadline);
+
+	if (r < 0)
+		return r;
+	r = tuck__shared_op(s, chan, op, elem, err, deadline);
+	tuck__chan_let_go(s);
+	return r;
+}
+
 /* An operation that is not usable(): what is wrong, or it is not at home. */
 static tuck__cold int elsewhere(struct tuck_chan *chan, const void *elem,
 				tuck_ns deadline, int op, int err)
 {
+	void *e = (void *)(uintptr_t)elem;
 	struct tuck__sched *s;
 	int r = tuck__chan_check(chan, elem, deadline);
 
@@ -239,10 +271,9 @@ static tuck__cold int elsewhere(struct tuck_chan *chan, const void *elem,
 		return r;
 	s = tuck__sched();
 	TUCK__REQUIRE(s, tuck__sched_error());
-	r = tuck__chan_share(s, chan, deadline);
-	return r < 0 ? r :
-		       tuck__shared_op(s, chan, op, (void *)(uintptr_t)elem,
-				       err, deadline);
+	if (tuck__chan_shared(chan))
+		return tuck__shared_op(s, chan, op, e, err, deadline);
+	return first_use(s, chan, op, e, err, deadline);
 }
 
 /* Its frame is all that a waiting tasklet keeps of the call (rule S5). */
@@ -332,8 +363,10 @@ static void wake_all(struct tuck__sched *s, struct tuck__link *queue)
 
 /* -- calls that do not wait, but at another proc's first use -- */
 
-/* 0: it is shared; 1: the caller is at home; or an error. */
-static int where(struct tuck_chan *chan)
+enum where { AT_HOME, SHARED, HELD };	/* HELD: shared, until leave() */
+
+/* One of these, or an error. */
+static int enter(struct tuck_chan *chan)
 {
 	struct tuck__sched *s = tuck__tls;
 	int r = tuck__chan_check(chan, chan, 0);
@@ -341,31 +374,50 @@ static int where(struct tuck_chan *chan)
 	if (r < 0)
 		return r;
 	if (s && tuck__chan_at_home(chan, s))
-		return 1;
+		return AT_HOME;
+	if (tuck__chan_shared(chan))
+		return SHARED;
 	s = tuck__sched();
 	TUCK__REQUIRE(s, tuck__sched_error());
-	return tuck__chan_share(s, chan, TUCK_FOREVER);
+	r = hold_and_share(s, chan, TUCK_NOWAIT);
+	return r < 0 ? r : HELD;
+}
+
+static void leave(int where)
+{
+	if (where == HELD)
+		tuck__chan_let_go(tuck__tls);
 }
 
 int tuck_chan_share(struct tuck_chan *chan)
 {
-	int r = where(chan);
+	int where = enter(chan);
 
-	return r == 1 ? tuck__chan_share(tuck__tls, chan, TUCK_FOREVER) : r;
+	if (where == AT_HOME)
+		return tuck__chan_share(tuck__tls, chan, TUCK_NOWAIT);
+	leave(where);
+	return where < 0 ? where : 0;
 }
 
-int tuck_chan_close(struct tuck_chan *chan)
+static int close_at_home(struct tuck__sched *s, struct tuck_chan *chan)
 {
-	struct tuck__sched *s = tuck__tls;
-	int r = where(chan);
-
-	if (r <= 0)
-		return r < 0 ? r : tuck__shared_close(chan);
 	TUCK__REQUIRE(!chan->closed, -EPIPE);
 	chan->closed = true;
 	wake_all(s, &chan->senders);
 	wake_all(s, &chan->receivers);
 	return 0;
+}
+
+int tuck_chan_close(struct tuck_chan *chan)
+{
+	int where = enter(chan), r;
+
+	if (where < 0)
+		return where;
+	r = where == AT_HOME ? close_at_home(tuck__tls, chan) :
+			       tuck__shared_close(chan);
+	leave(where);
+	return r;
 }
 
 /* The last freed ones stay in memory, so that their late users are told. */
@@ -401,6 +453,8 @@ void tuck__chan_unref(struct tuck_chan *chan)
 void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan)
 {
 	chan->magic = TUCK__CHAN_FREED;
+	chan->closed = true;		/* for those who hold it */
+	chan->count = 0;
 	wake_all(s, &chan->senders);
 	wake_all(s, &chan->receivers);
 	tuck__chan_unref(chan);
@@ -436,32 +490,39 @@ static int length(const struct tuck__link *queue)
 int tuck_chan_balance(const struct tuck_chan *chan)
 {
 	struct tuck_chan *c = (struct tuck_chan *)(uintptr_t)chan;
-	int r = where(c);
+	int where = enter(c), n;
 
-	if (r <= 0)
-		return r < 0 ? 0 : tuck__shared_balance(c);
-	return length(&chan->senders) - length(&chan->receivers);
+	if (where < 0)
+		return 0;
+	n = where == AT_HOME ? length(&c->senders) - length(&c->receivers) :
+			       tuck__shared_balance(c);
+	leave(where);
+	return n;
 }
 
 size_t tuck_chan_count(const struct tuck_chan *chan)
 {
 	struct tuck_chan *c = (struct tuck_chan *)(uintptr_t)chan;
-	int r = where(c);
+	int where = enter(c);
+	size_t n;
 
-	if (r <= 0)
-		return r < 0 ? 0 : tuck__shared_count(c);
-	return chan->count;
+	if (where < 0)
+		return 0;
+	n = where == AT_HOME ? c->count : tuck__shared_count(c);
+	leave(where);
+	return n;
 }
 
 int tuck_chan_prefer(struct tuck_chan *chan, enum tuck_prefer prefer)
 {
-	int r;
+	int where;
 
 	TUCK__REQUIRE((unsigned)prefer <= TUCK_PREFER_NEITHER, -EINVAL);
-	r = where(chan);
-	if (r < 0)
-		return r;
+	where = enter(chan);
+	if (where < 0)
+		return where;
 	atomic_store_explicit(&chan->prefer, (uint8_t)prefer,
 			      memory_order_relaxed);
+	leave(where);
 	return 0;
 }

@@ -148,6 +148,11 @@ void tuck__chan_unref(struct tuck_chan *chan);
 /* One that is not shared, by its home, or after that has ended. */
 void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan);
 
+static inline bool tuck__chan_shared(const struct tuck_chan *chan)
+{
+	return atomic_load(&chan->home) == TUCK__SHARED;
+}
+
 static inline bool tuck__chan_at_home(const struct tuck_chan *chan,
 				      const struct tuck__sched *s)
 {
@@ -167,9 +172,18 @@ void tuck__select_enlist(struct tuck__select *select, int i,
 /* -- home.c -- */
 
 /*
+ * The memory of the cases' channels stays until the call that the caller is
+ * in lets go of it, whoever frees them: 0 or -ENOMEM.
+ */
+int tuck__chan_hold(struct tuck__sched *s, const struct tuck_case *cases,
+		    int n);
+void tuck__chan_let_go(struct tuck__sched *s);
+
+/*
  * From now on any proc may use chan: its home asks, or has it asked.
- * Switches, unless it is done already, or the caller is its home. 0, or why
- * the caller's wait for that has ended.
+ * Switches, unless it is done already, or the caller is its home: then the
+ * caller holds chan. With TUCK_NOWAIT only a kill ends the wait for that. 0,
+ * or why it has ended.
  */
 int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 		     tuck_ns deadline);

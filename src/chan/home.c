@@ -13,6 +13,8 @@
  * 2. A request has two users, the home and who asks, who may be killed or
  *    give up meanwhile; the last one gives its memory back, and its use of
  *    the channel's.
+ * 3. Who asks holds all channels of its call until the end of that: between
+ *    the home's answer and its own turn others may have freed them.
  *
  * Why not otherwise: if the home carried out each operation for others, an
  * element would cost two messages and the time that the home takes to look,
@@ -44,6 +46,48 @@ static void share_now(struct tuck__sched *s, struct tuck_chan *chan)
 		atomic_store(&chan->home, TUCK__SHARED);
 }
 
+/* -- holding -- */
+
+struct hold {
+	struct tuck__held held;
+	int n;
+	struct tuck_chan *chans[];
+};
+
+static void release(struct tuck__held *held)
+{
+	struct hold *h = tuck__container(held, struct hold, held);
+
+	for (int i = 0; i < h->n; i++)
+		if (h->chans[i])
+			tuck__chan_unref(h->chans[i]);
+	tuck__free(h);
+}
+
+int tuck__chan_hold(struct tuck__sched *s, const struct tuck_case *cases, int n)
+{
+	struct hold *h = tuck__alloc(sizeof(*h) +
+				     (size_t)n * sizeof(h->chans[0]));
+
+	if (!h || tuck__hold(s, &h->held) < 0) {
+		tuck__free(h);
+		return -ENOMEM;
+	}
+	h->held.release = release;
+	h->n = n;
+	for (int i = 0; i < n; i++) {
+		h->chans[i] = cases[i].chan;
+		if (h->chans[i])
+			tuck__chan_ref(h->chans[i]);
+	}
+	return 0;
+}
+
+void tuck__chan_let_go(struct tuck__sched *s)
+{
+	tuck__let_go(s->current->extra);
+}
+
 /* -- asking -- */
 
 static void drop_ask(struct ask *ask)
@@ -54,15 +98,26 @@ static void drop_ask(struct ask *ask)
 	tuck__free(ask);
 }
 
+/* With the lock, for once it is shared any proc may free it. */
+static bool is_freed(struct tuck_chan *chan)
+{
+	bool freed;
+
+	tuck__spin_lock(&chan->lock);
+	freed = chan->magic != TUCK__CHAN_LIVE;
+	tuck__spin_unlock(&chan->lock);
+	return freed;
+}
+
 static void run_ask(struct tuck__sched *s, struct tuck__request *r)
 {
 	struct ask *ask = tuck__container(r, struct ask, request);
 	tuck_id id = ask->id;
 
-	if (ask->chan->magic == TUCK__CHAN_LIVE)
-		share_now(s, ask->chan);
-	else
+	if (is_freed(ask->chan))
 		ask->result = -EPIPE;
+	else
+		share_now(s, ask->chan);
 	atomic_store(&ask->far.state, TUCK__FAR_OVER);
 	drop_ask(ask);
 	tuck__far_wake(id);
@@ -93,12 +148,24 @@ static struct ask *new_ask(struct tuck__sched *s, struct tuck_chan *chan)
 	return ask;
 }
 
+/* With TUCK_NOWAIT neither deadlines nor a cancel concern the wait. */
+static int begin(struct tuck__sched *s, tuck_ns deadline)
+{
+	struct tuck__tasklet *self = s->current;
+
+	if (deadline != TUCK_NOWAIT)
+		return tuck__far_begin(s, deadline);
+	TUCK__REQUIRE(!(self->w.bits & TUCK__DOOMED), -ECANCELED);
+	tuck__link_init(&self->w.link);
+	return 0;
+}
+
 /* 0, or how the wait ended otherwise; or 1: the home has ended. */
 static int ask_home(struct tuck__sched *s, struct tuck__sched *home,
 		    struct tuck_chan *chan, tuck_ns deadline)
 {
 	struct ask *ask;
-	int r = tuck__far_begin(s, deadline);
+	int r = begin(s, deadline);
 
 	if (r < 0)
 		return r;
@@ -123,8 +190,6 @@ static tuck__noinline int share(struct tuck__sched *s, struct tuck_chan *chan,
 	struct tuck__sched *home;
 	int r = 1;
 
-	if (deadline == TUCK_NOWAIT)
-		deadline = TUCK_FOREVER;	/* for who waits there */
 	if (id != s->main_id && tuck__find(id, &home))
 		r = ask_home(s, home, chan, deadline);
 	if (r <= 0)
@@ -136,9 +201,14 @@ static tuck__noinline int share(struct tuck__sched *s, struct tuck_chan *chan,
 int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 		     tuck_ns deadline)
 {
-	bool shared = atomic_load(&chan->home) == TUCK__SHARED;
+	int r;
 
-	return shared ? 0 : share(s, chan, deadline);
+	/* It may be cancelled while it waits: then it asks again. */
+	do
+		r = tuck__chan_shared(chan) ? 0 : share(s, chan, deadline);
+	while (r == -ECANCELED && deadline == TUCK_NOWAIT &&
+	       !(s->current->w.bits & TUCK__DOOMED));
+	return r;
 }
 
 /* -- to have it freed -- */

@@ -38,18 +38,43 @@ static bool all_at_home(const struct tuck__sched *s,
 	return all;
 }
 
+static bool all_shared(const struct tuck_case *cases, int n)
+{
+	bool all = true;
+
+	for (int i = 0; i < n; i++)
+		all &= !cases[i].chan || tuck__chan_shared(cases[i].chan);
+	return all;
+}
+
 /* Where one channel is not the caller's own, all of them become shared. */
+static tuck__noinline int first_use(struct tuck__sched *s,
+				    struct tuck_case *cases, int n,
+				    tuck_ns deadline)
+{
+	int r = tuck__chan_hold(s, cases, n);
+
+	if (r < 0)
+		return r;
+	for (int i = 0; i < n && r == 0; i++) {
+		if (!cases[i].chan)
+			continue;
+		r = tuck__chan_share(s, cases[i].chan, deadline);
+		if (r == -EPIPE)
+			r = 0;		/* it is freed: its case can go */
+	}
+	if (r == 0)
+		r = tuck__shared_select(s, cases, n, deadline);
+	tuck__chan_let_go(s);
+	return r;
+}
+
 static tuck__cold int elsewhere(struct tuck__sched *s, struct tuck_case *cases,
 				int n, tuck_ns deadline)
 {
-	int r = 0;
-
-	for (int i = 0; i < n && r == 0; i++)
-		if (cases[i].chan)
-			r = tuck__chan_share(s, cases[i].chan, deadline);
-	if (r == 0)
-		r = check(s, cases, n, deadline);	/* it may have waited */
-	return r < 0 ? r : tuck__shared_select(s, cases, n, deadline);
+	if (all_shared(cases, n))
+		return tuck__shared_select(s, cases, n, deadline);
+	return first_use(s, cases, n, deadline);
 }
 
 static inline bool can_go(const struct tuck_case *c)
