@@ -273,7 +273,7 @@ TEST(dump_says_what_each_waits_on)
 	struct tuck_attr paused = { .name = "paused", .paused = 1 };
 	struct tuck_chan *full = tuck_chan_new(1, 0);
 	struct tuck_chan *empty = tuck_chan_new(1, 0);
-	char words[64];
+	char words[128];
 	tuck_id id[9], blocked;
 	int fd[2], out[2];
 
@@ -313,9 +313,97 @@ TEST(dump_says_what_each_waits_on)
 		 "\"receives\" waits for a sender on channel %p",
 		 (void *)empty);
 	check_line(id[5], words);
-	check_line(id[6], "\"selects\" waits for several channels (2) since");
+	snprintf(words, sizeof(words),
+		 "\"selects\" waits for several channels (2): "
+		 "receive on %p, receive on %p since",
+		 (void *)empty, (void *)empty);
+	check_line(id[6], words);
 	check_line(id[7], "\"paused\" waits for its start since");
 	check_line(id[8], "\"ready\" is ready");
+}
+
+/* -- and of what several procs use -- */
+
+static void select_five(void *arg)
+{
+	char c = 0;
+	struct tuck_case cases[6] = { { .chan = NULL } };
+
+	for (int i = 1; i < 6; i++)
+		cases[i] = (struct tuck_case){ .chan = arg,
+					       .op = i == 1 ? TUCK_SEND :
+							      TUCK_RECV,
+					       .elem = &c };
+	tuck_select(cases, 6, TUCK_FOREVER);
+}
+
+static void fail_it(void *arg)
+{
+	tuck_chan_fail(arg, -EIO, TUCK_FOREVER);
+}
+
+static void meet_it(void *arg)
+{
+	tuck_rendezvous(arg, NULL, NULL, TUCK_FOREVER);
+}
+
+static struct tuck_chan *foreign;
+static atomic_int step;
+
+static void make_and_compute(void *arg)
+{
+	(void)arg;
+	foreign = tuck_chan_new(1, 0);
+	atomic_store(&step, 1);
+	while (atomic_load(&step) < 2)
+		usleep(100);
+}
+
+static void check_channel(tuck_id id, const char *before, const void *chan)
+{
+	char words[128];
+
+	snprintf(words, sizeof(words), "%s%p since", before, chan);
+	check_line(id, words);
+}
+
+TEST(dump_says_what_each_waits_on_with_other_procs)
+{
+	struct tuck_chan *shared = tuck_chan_new(1, 0);
+	struct tuck_chan *full = tuck_chan_new(1, 0);
+	tuck_id id[5];
+	int proc = tuck_proc_start(NULL, make_and_compute, NULL);
+
+	CHECK(proc >= 0);
+	CHECK_EQ(tuck_chan_share(shared), 0);
+	CHECK_EQ(tuck_chan_share(full), 0);
+	while (atomic_load(&step) < 1)
+		usleep(100);
+	id[0] = go_named("receives", receive_it, shared);
+	id[1] = go_named("selects", select_five, tuck_chan_new(1, 0));
+	id[2] = go_named("fails", fail_it, full);
+	id[3] = go_named("meets", meet_it, &step);
+	id[4] = go_named("asks", receive_it, foreign);
+	settle();
+	check_channel(id[0],
+		      "\"receives\" waits for channels of several procs (1): "
+		      "receive on ",
+		      shared);
+	check_line(id[1],
+		   "\"selects\" waits for several channels (6): send on");
+	check_line(id[1], ", ... since");
+	check_channel(id[2],
+		      "\"fails\" waits for channels of several procs (1): "
+		      "send on ",
+		      full);
+	check_channel(id[3],
+		      "\"meets\" waits for the other one of a rendezvous of "
+		      "tag ",
+		      &step);
+	check_channel(id[4], "\"asks\" waits for the proc that made a channel ",
+		      foreign);
+	atomic_store(&step, 2);
+	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
 }
 
 TEST(dump_begins_with_the_number_of_tasklets)

@@ -22,6 +22,8 @@
  * stay at home. To make the user say at the beginning who will come is what
  * tuck_chan_share() is, for who cannot wait for the home.
  */
+#include <stdio.h>
+
 #include "base/mem.h"
 #include "chan/chan.h"
 #include "task/waitq.h"
@@ -133,13 +135,22 @@ static void ask_over(struct tuck__sched *s, struct tuck__tasklet *t)
 	drop_ask(ask);
 }
 
+static void ask_text(const struct tuck__far *far, char *text, size_t n)
+{
+	const struct ask *ask = tuck__container(far, struct ask, far);
+
+	snprintf(text, n, " %p", (void *)ask->chan);
+}
+
+static const struct tuck__far_kind kind = { ask_over, ask_text };
+
 static struct ask *new_ask(struct tuck__sched *s, struct tuck_chan *chan)
 {
 	struct ask *ask = tuck__alloc(sizeof(*ask));
 
 	if (!ask)
 		return NULL;
-	ask->far.over = ask_over;
+	ask->far.kind = &kind;
 	ask->request.run = run_ask;
 	ask->chan = chan;
 	ask->id = tuck__id(s->current);

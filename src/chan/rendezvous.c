@@ -5,6 +5,8 @@
  * at a shared channel (shared_wait.c); all procs meet in the same buckets, for
  * those who meet know of no proc.
  */
+#include <stdio.h>
+
 #include "chan/chan.h"
 #include "task/waitq.h"
 
@@ -52,6 +54,15 @@ static void meeting_over(struct tuck__sched *s, struct tuck__tasklet *t)
 	tuck__slice_put(&s->cache.slices, m, m->slice_class);
 }
 
+static void meeting_text(const struct tuck__far *far, char *text, size_t n)
+{
+	const struct meeting *m = tuck__container(far, struct meeting, far);
+
+	snprintf(text, n, " of tag %p", m->tag);
+}
+
+static const struct tuck__far_kind kind = { meeting_over, meeting_text };
+
 /* Locked: the one who came first to a tag, and is not met yet. */
 static struct meeting *find(struct bucket *b, const void *tag)
 {
@@ -95,7 +106,7 @@ static struct meeting *meeting_new(struct tuck__sched *s, const void *tag,
 	m = tuck__slice_get(&s->cache.slices, sizeof(*m), &cls);
 	if (!m)
 		return NULL;
-	*m = (struct meeting){ .far = { TUCK__FAR_WAITS, meeting_over },
+	*m = (struct meeting){ .far = { TUCK__FAR_WAITS, &kind },
 			       .bucket = bucket_of(tag),
 			       .tag = tag,
 			       .value = value,

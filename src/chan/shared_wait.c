@@ -23,6 +23,7 @@
  * tests/model/shared_wait.py tries all orders in which these can meet.
  */
 #include <sched.h>
+#include <stdio.h>
 
 #include "chan/shared.h"
 #include "task/waitq.h"
@@ -30,6 +31,18 @@
 /* -- the block -- */
 
 static void wait_over(struct tuck__sched *s, struct tuck__tasklet *t);
+
+static void wait_text(const struct tuck__far *far, char *text, size_t n)
+{
+	const struct tuck__shared_wait *w;
+
+	w = tuck__container(far, struct tuck__shared_wait, far);
+	snprintf(text, n, " (%u)", w->n);
+	for (uint32_t i = 0; i < w->n; i++)
+		tuck__text_case(text, n, i, w->places[i].op, w->places[i].chan);
+}
+
+static const struct tuck__far_kind kind = { wait_over, wait_text };
 
 struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
 						struct tuck__tasklet *t,
@@ -43,7 +56,7 @@ struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
 	if (!w)
 		return NULL;
 	w->far.state = TUCK__FAR_WAITS;
-	w->far.over = wait_over;
+	w->far.kind = &kind;
 	w->id = tuck__id(t);
 	w->user = NULL;
 	w->n = n;

@@ -2,6 +2,8 @@
 /* Who is there and what each waits on, as text. */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <tuck/chan.h>
 #include <unistd.h>
 
 #include "task/waitq.h"
@@ -37,18 +39,52 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_RUN] = "a run of the others",
 };
 
-static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
+#define CASES_SHOWN 3
+
+void tuck__text_case(char *text, size_t n, uint32_t i, int op, const void *chan)
 {
+	size_t len = strlen(text);
+
+	if (!chan || i > CASES_SHOWN)
+		return;
+	if (i == CASES_SHOWN)
+		snprintf(text + len, n - len, ", ...");
+	else
+		snprintf(text + len, n - len, "%s%s on %p",
+			 strchr(text, ':') ? ", " : ": ",
+			 op == TUCK_RECV ? "receive" : "send", chan);
+}
+
+static void format_select(const struct tuck__select *select, char *text,
+			  size_t n)
+{
+	snprintf(text, n, " (%u)", select->n);
+	for (uint32_t i = 0; i < select->n; i++)
+		tuck__text_case(text, n, i, select->cases[i].op,
+				select->cases[i].chan);
+}
+
+static void format_far(const struct tuck__far *far, char *text, size_t n)
+{
+	far->kind->text(far, text, n);
+}
+
+static void format_what(const struct tuck__tasklet *t, char *text, size_t n)
+{
+	text[0] = 0;
 	switch ((enum tuck__why)t->w.why) {
 	case TUCK__WHY_JOIN:
-		return snprintf(text, n, " %lld", (long long)tuck__id(t->what));
+		snprintf(text, n, " %lld", (long long)tuck__id(t->what));
+		break;
 	case TUCK__WHY_SEND:
 	case TUCK__WHY_RECV:
-		return snprintf(text, n, " on channel %p", t->what);
+		snprintf(text, n, " on channel %p", t->what);
+		break;
 	case TUCK__WHY_MUTEX:
 	case TUCK__WHY_ONCE:
-		return snprintf(text, n, " %p held by tasklet %lld", t->what,
-				(long long)tuck__waitq_owner(t->what));
+		snprintf(text, n, " %p held by tasklet %lld", t->what,
+			 (long long)tuck__waitq_owner(t->what));
+		break;
 	case TUCK__WHY_GROUP:
 	case TUCK__WHY_RDLOCK:
 	case TUCK__WHY_WRLOCK:
@@ -56,17 +92,19 @@ static int format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	case TUCK__WHY_SEM:
 	case TUCK__WHY_WAITGROUP:
 	case TUCK__WHY_EVENT:
-	case TUCK__WHY_BARRIER: return snprintf(text, n, " %p", t->what);
-	case TUCK__WHY_SELECT:
-		return snprintf(text, n, " (%u)",
-				((struct tuck__select *)t->what)->n);
+	case TUCK__WHY_BARRIER: snprintf(text, n, " %p", t->what); break;
+	case TUCK__WHY_SELECT: format_select(t->what, text, n); break;
+	case TUCK__WHY_SHARED:
+	case TUCK__WHY_RENDEZVOUS:
+	case TUCK__WHY_HOME: format_far(t->what, text, n); break;
 	case TUCK__WHY_READ:
 	case TUCK__WHY_WRITE:
-		return snprintf(text, n, " on descriptor %d",
-				(int)(intptr_t)t->what);
+		snprintf(text, n, " on descriptor %d", (int)(intptr_t)t->what);
+		break;
 	case TUCK__WHY_PROC:
-		return snprintf(text, n, " %d", (int)(intptr_t)t->what);
-	default: text[0] = 0; return 0;
+		snprintf(text, n, " %d", (int)(intptr_t)t->what);
+		break;
+	default: break;
 	}
 }
 
@@ -83,7 +121,7 @@ const char *tuck__state(const struct tuck__sched *s,
 static int dump_one(const struct tuck__sched *s, const struct tuck__tasklet *t,
 		    int fd)
 {
-	char line[256], what[64];
+	char line[384], what[160];
 	int n;
 
 	n = snprintf(line, sizeof(line), "  tasklet %lld \"%s\" ",

@@ -515,7 +515,7 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 
 	tuck__heap_remove(&s->timers, &t->w.timer);
 	if (t->w.why >= TUCK__WHY_SHARED && t->w.why <= TUCK__WHY_HOME) {
-		far->over(s, t);
+		far->kind->over(s, t);
 		return;
 	}
 	if (t->w.why == TUCK__WHY_SELECT) {

@@ -176,7 +176,13 @@ struct tuck__sched;
  */
 struct tuck__far {
 	_Atomic(uint32_t) state;	/* enum tuck__far_state */
+	const struct tuck__far_kind *kind;
+};
+
+/* What is it that `what` begins with, and for a dump, what it waits on. */
+struct tuck__far_kind {
 	void (*over)(struct tuck__sched *s, struct tuck__tasklet *t);
+	void (*text)(const struct tuck__far *far, char *text, size_t n);
 };
 
 enum tuck__far_state {
@@ -600,6 +606,10 @@ int tuck__dump(struct tuck__sched *s, int fd);
 /* What it does, or what it waits for. */
 const char *tuck__state(const struct tuck__sched *s,
 			const struct tuck__tasklet *t);
+
+/* Add case i of a wait, unless chan is NULL, to a text of at most n bytes. */
+void tuck__text_case(char *text, size_t n, uint32_t i, int op,
+		     const void *chan);
 extern _Atomic(void (*)(void)) tuck__deadlock_fn;
 
 #endif
