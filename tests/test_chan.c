@@ -497,7 +497,7 @@ TEST(who_waits_to_fail_is_woken_by_a_close)
 
 TEST(use_after_free_is_told)
 {
-	struct tuck_chan *chan[64];
+	struct tuck_chan *chan[64], *new[64];
 
 	for (int i = 0; i < 64; i++) {
 		chan[i] = new_chan(4, 1);
@@ -510,6 +510,14 @@ TEST(use_after_free_is_told)
 		CHECK_EQ(tuck_chan_balance(chan[i]), 0);
 		CHECK_EQ(tuck_chan_count(chan[i]), 0);
 	}
+	/* They are still in memory, so no new one has their place. */
+	for (int i = 0; i < 64; i++) {
+		new[i] = new_chan(4, 1);
+		for (int k = 0; k < 64; k++)
+			CHECK(new[i] != chan[k]);
+	}
+	for (int i = 0; i < 64; i++)
+		tuck_chan_free(new[i]);
 }
 
 TEST(double_free_dies)
@@ -869,6 +877,60 @@ TEST(a_buffered_element_switches_nobody)
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), 0);
 	CHECK_TRACE("");
 	meet(chan, 1, "xpmx");
+	tuck_chan_free(chan);
+}
+
+static void recv_error(void *arg)
+{
+	struct party *p = arg;
+	int elem = 0;
+
+	CHECK_EQ(tuck_chan_recv(p->chan, &elem, TUCK_FOREVER), -EIO);
+	mark(p->name);
+}
+
+static void fail_named(void *arg)
+{
+	struct party *p = arg;
+
+	CHECK_EQ(tuck_chan_fail(p->chan, -EIO, TUCK_FOREVER), 0);
+	mark(p->name);
+}
+
+/* As meet(), with an error in place of the element. */
+static void meet_with_error(struct tuck_chan *chan, int main_fails,
+			    const char *want)
+{
+	struct party p = { chan, 'p' };
+	int elem = 0;
+
+	go(main_fails ? recv_error : fail_named, &p);
+	tuck_yield();
+	go_letter("x");
+	if (main_fails)
+		CHECK_EQ(tuck_chan_fail(chan, -EIO, TUCK_FOREVER), 0);
+	else
+		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), -EIO);
+	mark('m');
+	tuck_yield();
+	CHECK_TRACE(want);
+}
+
+TEST(errors_meet_by_the_preference)
+{
+	static const char *const want[][2] = {
+		[TUCK_PREFER_RECEIVER] = { "mxp", "pmx" },
+		[TUCK_PREFER_SENDER] = { "pmx", "mxp" },
+		[TUCK_PREFER_NEITHER] = { "mxp", "mxp" },
+	};
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+
+	needs_fifo();
+	for (int i = 0; i < 3; i++) {
+		CHECK_EQ(tuck_chan_prefer(chan, (enum tuck_prefer)i), 0);
+		meet_with_error(chan, 0, want[i][0]);
+		meet_with_error(chan, 1, want[i][1]);
+	}
 	tuck_chan_free(chan);
 }
 

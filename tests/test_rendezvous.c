@@ -148,6 +148,32 @@ TEST(nothing_need_be_named)
 	CHECK(got == &met);
 	settle();
 	CHECK_EQ(met, 1);
+	go(meet_late, &met);
+	settle();
+	CHECK_EQ(tuck_rendezvous(NULL, NULL, NULL, TUCK_NOWAIT), 0);
+	settle();
+	CHECK_EQ(met, 2);
+}
+
+static int meet_too_late(void *arg)
+{
+	void *got = &met;
+
+	CHECK_EQ(tuck_rendezvous(&tag, arg, &got, TUCK_FOREVER), -ETIME);
+	CHECK(got == &met);
+	CHECK_EQ(tuck_rendezvous(&tag, arg, &got, in_ms(10000)), -ETIME);
+	CHECK_EQ(tuck_rendezvous(&tag, arg, &got, TUCK_NOWAIT), -EAGAIN);
+	return 0;
+}
+
+TEST(a_groups_deadline_ends_the_wait)
+{
+	struct tuck_group *group;
+
+	CHECK_EQ(tuck_group_new(&group, in_ms(2)), 0);
+	CHECK(tuck_group_go(group, meet_too_late, NULL) > 0);
+	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL, in_ms(20000)), 0);
+	CHECK_EQ(tuck_group_free(group), 0);
 }
 
 TEST(without_memory)

@@ -356,6 +356,67 @@ TEST(channels_of_a_select_go_together)
 }
 
 /* Nobody but this proc, which uses both kinds of channels then. */
+static void send_or_recv_second(void *arg)
+{
+	int elem = 7;
+	struct tuck_case cases[] = {
+		{ .chan = first, .op = TUCK_SEND, .elem = &elem },
+		{ .chan = second, .op = TUCK_RECV, .elem = arg },
+	};
+
+	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), 1);
+	CHECK_EQ(cases[1].ret_err, 0);
+}
+
+static void look_at_sender(void *arg)
+{
+	CHECK_EQ(tuck_chan_balance(arg), 1);
+}
+
+/* It waits among the senders of the one that another proc uses. */
+TEST(channels_of_a_select_that_sends_go_together)
+{
+	int elem = 0;
+
+	first = new_chan(sizeof(int), 0);
+	second = new_chan(sizeof(int), 0);
+	go(send_or_recv_second, &elem);
+	settle();
+	join(start(look_at_sender, first));
+	send_int(second, 9);
+	settle();
+	CHECK_EQ(elem, 9);
+	CHECK_EQ(tuck_chan_balance(first), 0);
+	tuck_chan_free(first);
+	tuck_chan_free(second);
+}
+
+static int wait_too_late(void *arg)
+{
+	int elem = 1;
+	struct tuck_case c = { .chan = arg, .op = TUCK_SEND, .elem = &elem };
+
+	CHECK_EQ(tuck_chan_recv(arg, &elem, TUCK_FOREVER), -ETIME);
+	CHECK_EQ(tuck_chan_send(arg, &elem, in_ms(60000)), -ETIME);
+	CHECK_EQ(tuck_chan_fail(arg, -EIO, TUCK_FOREVER), -ETIME);
+	CHECK_EQ(tuck_select(&c, 1, TUCK_FOREVER), -ETIME);
+	CHECK_EQ(tuck_chan_recv(arg, &elem, TUCK_NOWAIT), -EAGAIN);
+	return 0;
+}
+
+TEST(a_groups_deadline_ends_waits_at_shared_channels)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+	struct tuck_group *group;
+
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	CHECK_EQ(tuck_group_new(&group, in_ms(2)), 0);
+	CHECK(tuck_group_go(group, wait_too_late, chan) > 0);
+	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL, in_ms(20000)), 0);
+	CHECK_EQ(tuck_group_free(group), 0);
+	tuck_chan_free(chan);
+}
+
 TEST(a_select_waits_on_no_two_kinds_of_channels)
 {
 	first = new_chan(sizeof(int), 0);
@@ -450,6 +511,135 @@ TEST(who_asks_may_give_up)
 	send_int(chan, 1);
 	CHECK_EQ(recv_int(chan), 1);
 	tuck_chan_free(chan);
+}
+
+/* -- who must not wait asks all the same, for what need not wait -- */
+
+static void use_at_once(struct tuck_chan *chan)
+{
+	int elem = 5;
+
+	CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), 0);
+	tuck_chan_free(chan);
+}
+
+static void close_at_once(struct tuck_chan *chan)
+{
+	CHECK_EQ(tuck_chan_close(chan), 0);
+	CHECK_EQ(tuck_chan_count(chan), 2);
+	tuck_chan_free(chan);
+}
+
+static void look_at_once(struct tuck_chan *chan)
+{
+	CHECK_EQ(tuck_chan_count(chan), 2);
+	tuck_chan_free(chan);
+}
+
+static void prefer_at_once(struct tuck_chan *chan)
+{
+	CHECK_EQ(tuck_chan_prefer(chan, TUCK_PREFER_SENDER), 0);
+	tuck_chan_free(chan);
+}
+
+static void select_at_once(struct tuck_chan *chan)
+{
+	int elem = 0;
+	struct tuck_case c = { .chan = chan, .op = TUCK_RECV, .elem = &elem };
+
+	CHECK_EQ(tuck_select(&c, 1, TUCK_NOWAIT), 0);
+	CHECK_EQ(elem, 7);
+	tuck_chan_free(chan);
+}
+
+#define AT_ONCE 5
+
+static void (*const at_once[AT_ONCE])(struct tuck_chan *) = {
+	use_at_once,	close_at_once,	look_at_once,
+	prefer_at_once, select_at_once,
+};
+
+static struct tuck_chan **make_for_each(void)
+{
+	static struct tuck_chan *chans[AT_ONCE];
+
+	for (int i = 0; i < AT_ONCE; i++) {
+		chans[i] = new_chan(sizeof(int), 3);
+		send_int(chans[i], 7);
+		send_int(chans[i], 7);
+	}
+	return chans;
+}
+
+static void use_each_cancelled(void *arg)
+{
+	struct tuck_chan **chans = arg;
+
+	CHECK_EQ(tuck_cancel(tuck_self()), 0);
+	for (int i = 0; i < AT_ONCE; i++)
+		at_once[i](chans[i]);
+	CHECK_EQ(tuck_uncancel(), 1);
+}
+
+TEST(one_that_is_cancelled_asks)
+{
+	join(start(use_each_cancelled, make_for_each()));
+}
+
+static int use_each_late(void *arg)
+{
+	struct tuck_chan **chans = arg;
+
+	CHECK_EQ(tuck_block(TUCK_FOREVER), -ETIME);
+	for (int i = 0; i < AT_ONCE; i++)
+		at_once[i](chans[i]);
+	return 0;
+}
+
+static void use_each_in_group(void *arg)
+{
+	struct tuck_group *group;
+
+	CHECK_EQ(tuck_group_new(&group, in_ms(1)), 0);
+	CHECK(tuck_group_go(group, use_each_late, arg) > 0);
+	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_group_free(group), 0);
+}
+
+TEST(one_whose_group_is_late_asks)
+{
+	join(start(use_each_in_group, make_for_each()));
+}
+
+static void close_it_at_once(void *arg)
+{
+	close_at_once(arg);
+}
+
+static void cancel_who_closes(void *arg)
+{
+	tuck_id id = go(close_it_at_once, arg);
+
+	settle();
+	CHECK_EQ(tuck_cancel(id), 0);
+	settle();
+	CHECK_EQ(tuck_cancel(id), 0);
+	atomic_fetch_add(&arrived, 1);
+	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
+}
+
+/* This proc does not look until the other one has been cancelled twice. */
+TEST(a_close_that_is_cancelled_while_it_asks_is_done)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 2);
+	int proc;
+
+	send_int(chan, 1);
+	send_int(chan, 2);
+	proc = start(cancel_who_closes, chan);
+	while (atomic_load(&arrived) < 1)
+		usleep(100);
+	join(proc);
 }
 
 /* -- freed while others ask -- */
@@ -1393,6 +1583,42 @@ TEST(without_memory_to_move)
 	CHECK_EQ(ended, 3);
 	CHECK_EQ(tuck_chan_balance(chan), 0);
 	CHECK_EQ(tuck_chan_balance(second), 0);
+	tuck_chan_free(chan);
+	tuck_chan_free(second);
+}
+
+static void expect_after_select(void *arg)
+{
+	static char large[TUCK_ELEM_BYTES_MAX];
+	struct tuck_case c = { .chan = arg, .op = TUCK_RECV, .elem = large };
+	int elem = 0, r;
+
+	for (int n = 1;; n++) {
+		tuck__fault_set(n, 1);
+		r = tuck_select(&c, 1, in_ms(2));
+		tuck__fault_set(0, 0);
+		if (r != -ENOMEM)
+			break;
+		CHECK_EQ(tuck_chan_recv(second, &elem, TUCK_FOREVER), 0);
+	}
+	CHECK_EQ(r, -ETIMEDOUT);
+	ended = 1;
+}
+
+/* The deadline of a select that could not wait ends no other wait. */
+TEST(without_memory_a_select_has_no_deadline)
+{
+	struct tuck_chan *chan = new_chan(TUCK_ELEM_BYTES_MAX, 0);
+
+	second = new_chan(sizeof(int), 0);
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	go(expect_after_select, chan);
+	tuck_yield();
+	while (!ended) {
+		tuck_sleep(in_ms(5));
+		if (tuck_chan_balance(second) < 0)
+			send_int(second, 1);
+	}
 	tuck_chan_free(chan);
 	tuck_chan_free(second);
 }

@@ -12,9 +12,11 @@
  * Whoever frees a channel sees to it that nobody enters a call with it then.
  *
  * A call that has to wait may also return -ENOMEM, where there is no memory
- * for that, and -ECANCELED, see tuck_cancel(). So may any that is another
- * proc's first use, which also returns -EPIPE if the channel is freed before
- * it is shared.
+ * for that, and -ECANCELED, see tuck_cancel(). So may another proc's first
+ * use, which also returns -EPIPE if the channel is freed meanwhile. But where
+ * it waits only for the first proc, with TUCK_NOWAIT or in a call without a
+ * deadline, no cancel and no group's deadline ends that wait. A select first
+ * waits for the proc of each of its channels; no case goes before.
  */
 #ifndef TUCK_CHAN_H
 #define TUCK_CHAN_H
@@ -109,14 +111,14 @@ void tuck_chan_free(struct tuck_chan *chan);
  * How many tasklets wait: above 0 senders, below 0 receivers. A select counts
  * for each of its cases with this channel.
  * Switches: no; as another proc's first use, may. Errors: none; 0 for a null
- * or freed channel.
+ * or freed channel, and without memory for the first use.
  */
 int tuck_chan_balance(const struct tuck_chan *chan);
 
 /*
  * How many elements, and errors, the buffer holds.
  * Switches: no; as another proc's first use, may. Errors: none; 0 for a null
- * or freed channel.
+ * or freed channel, and without memory for the first use.
  */
 size_t tuck_chan_count(const struct tuck_chan *chan);
 
