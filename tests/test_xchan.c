@@ -751,7 +751,7 @@ static void ask_in_all_ways(void *arg)
 	dropped = go(ask_to_end, asked);
 	for (int i = 0; i < n; i++)
 		go(ways_to_ask[i], arg);
-	tuck_yield();
+	settle();
 	atomic_store(&step, 1);
 	spin_until(2);			/* the home has answered */
 	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* all are ready */
@@ -823,7 +823,7 @@ static void end_one_while_a_select_asks(void (*end)(struct tuck_chan *))
 
 	spin_until(1);
 	go(select_between, chan);
-	tuck_yield();
+	settle();
 	end(chan);
 	atomic_store(&step, 2);
 	while (ended < 1)
@@ -1613,7 +1613,6 @@ TEST(without_memory_a_select_has_no_deadline)
 	second = new_chan(sizeof(int), 0);
 	CHECK_EQ(tuck_chan_share(chan), 0);
 	go(expect_after_select, chan);
-	tuck_yield();
 	while (!ended) {
 		tuck_sleep(in_ms(5));
 		if (tuck_chan_balance(second) < 0)
