@@ -213,6 +213,7 @@ static void grow_down(struct tuck__ctx *ctx, char *sp)
 	if (ctx->tucked)
 		clear_kept_shadow(ctx);
 	tuck__note_gone(end, was);
+	tuck__note_fresh(end, (size_t)(was - end));
 }
 
 static int lower_sp(struct tuck__cache *c, struct tuck__ctx *ctx, char *sp)

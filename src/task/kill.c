@@ -190,6 +190,32 @@ static void run_on_the_way(struct tuck__sched *s,
 	run_inner(s, frame);
 }
 
+/*
+ * Whether a frame is the last one once more, after a cleanup in it, which may
+ * be in another section. On i386 the arguments of a call are pushed.
+ */
+static bool is_same(const struct tuck__frame *a, const struct tuck__frame *b)
+{
+#if defined(__i386__)
+	const uintptr_t pushed = 16;
+#else
+	const uintptr_t pushed = 0;
+#endif
+
+	return (uintptr_t)a->sp - (uintptr_t)b->sp + pushed <= 2 * pushed;
+}
+
+/* Where the function of a frame begins; 0: not known. */
+static uintptr_t function_of(struct _Unwind_Context *frame)
+{
+#ifdef __ARM_EABI_UNWINDER__
+	(void)frame;	/* it asks a register that is not set for us */
+	return 0;
+#else
+	return (uintptr_t)_Unwind_GetRegionStart(frame);
+#endif
+}
+
 /* Called for each frame, before what is to be cleaned up in it. */
 static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 				    _Unwind_Exception_Class cls,
@@ -205,10 +231,9 @@ static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 	if (actions & _UA_END_OF_STACK)
 		s->cache.host->ended();
 	here.sp = (const char *)_Unwind_GetCFA(frame);
-	here.fn = (uintptr_t)_Unwind_GetRegionStart(frame);
+	here.fn = function_of(frame);
 	run_on_the_way(s, &here, e);
-	/* Once more after a cleanup, which may be in another section. */
-	if (extra && extra->inner.sp != here.sp)
+	if (extra && !is_same(&extra->inner, &here))
 		extra->inner = here;
 	*e = kept;
 	return _URC_NO_REASON;
