@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "stacks.h"
@@ -558,6 +559,40 @@ TEST(who_names_a_freed_stack_is_told)
 		CHECK_EQ(tuck_stack_free(s), -EXDEV);
 		CHECK_EQ(tuck_ctx_init(&fresh, s, NULL), -EXDEV);
 	}
+}
+
+static __attribute__((noinline)) void use_below(int n)
+{
+	volatile char bytes[65536];
+	struct tuck_ctx ctx;
+
+	bytes[0] = bytes[65535] = 1;
+	if (n > 0) {
+		use_below(n - 1);
+		bytes[1] = 1;
+		return;
+	}
+	init(&ctx, NEW);
+	start(&ctx, echo, here());
+	CHECK(pass(&ctx, &ctx) == &ctx);
+	fini(&ctx);
+	bytes[1] = 1;
+}
+
+TEST(a_raised_limit_of_the_native_stack_is_seen)
+{
+	struct rlimit was, low;
+
+	CHECK_EQ(getrlimit(RLIMIT_STACK, &was), 0);
+	if (was.rlim_cur < 4 << 20 || check_under_valgrind())
+		SKIP("the stack is not to be had");
+	low = was;
+	low.rlim_cur = 1 << 20;
+	CHECK_EQ(setrlimit(RLIMIT_STACK, &low), 0);
+	here();
+	CHECK_EQ(setrlimit(RLIMIT_STACK, &was), 0);
+	use_below(40);
+	free_stacks();
 }
 
 TEST(sizes_of_stacks)

@@ -87,12 +87,11 @@ void tuck__fiber_put(struct tuck__fibers *f, struct tuck__annotated *a)
 	a->uses = 0;
 }
 
-void tuck__fibers_init(struct tuck__fibers *f, struct tuck__annotated *native)
+void tuck__fibers_init(struct tuck__annotated *native)
 {
 	native->fiber = __tsan_get_current_fiber();
 	if (!native_fiber)
 		native_fiber = native->fiber;
-	(void)f;
 }
 
 /*

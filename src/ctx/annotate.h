@@ -67,7 +67,7 @@ struct tuck__fibers {
 /* 0, or -ENOMEM where there are too many. */
 int tuck__fiber_take(struct tuck__fibers *f, struct tuck__annotated *a);
 void tuck__fiber_put(struct tuck__fibers *f, struct tuck__annotated *a);
-void tuck__fibers_init(struct tuck__fibers *f, struct tuck__annotated *native);
+void tuck__fibers_init(struct tuck__annotated *native);
 void tuck__fibers_fini(struct tuck__fibers *f);
 #else
 struct tuck__fibers {
@@ -86,10 +86,9 @@ tuck__annotation void tuck__fiber_put(struct tuck__fibers *f,
 	(void)f, (void)a;
 }
 
-tuck__annotation void tuck__fibers_init(struct tuck__fibers *f,
-					struct tuck__annotated *native)
+tuck__annotation void tuck__fibers_init(struct tuck__annotated *native)
 {
-	(void)f, (void)native;
+	(void)native;
 }
 
 tuck__annotation void tuck__fibers_fini(struct tuck__fibers *f)

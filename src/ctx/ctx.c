@@ -106,7 +106,7 @@ void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx)
 		.stack = &c->native,
 	};
 	tuck__ctx_watch(ctx);
-	tuck__fibers_init(&c->fibers, &ctx->annotated);
+	tuck__fibers_init(&ctx->annotated);
 	c->native.top = ctx;
 	c->native.users = 1;
 	tuck__overflow_watch(c);

@@ -236,6 +236,17 @@ static inline bool tuck__ctx_started(const struct tuck__ctx *ctx)
 	return !(ctx->flags & TUCK__CTX_NEW);
 }
 
+/* Whether ctx, which runs, is where its bytes are, as far as is known. */
+static inline bool tuck__ctx_in_place(const struct tuck__ctx *ctx)
+{
+	uintptr_t sp = tuck__arch_sp();
+
+	return sp >= (uintptr_t)ctx->stack->limit && sp <= (uintptr_t)ctx->base;
+}
+
+/* The same of one that is not: its stack may go on elsewhere, or have grown. */
+bool tuck__ctx_has_moved(const struct tuck__ctx *ctx);
+
 /*
  * End the process unless ctx, which runs, does so on its own stack: a signal
  * handler on an alternate stack must not switch (rule S7).

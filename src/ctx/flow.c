@@ -279,11 +279,9 @@ static char *base_on(const struct tuck__stack *s, char *base)
 /* On a stack that is no context's: it is a tasklet's, not the main one's. */
 static bool in_tasklet(const struct tuck__thread *th)
 {
-	const struct tuck__stack *s = th->running->ctx.stack;
-	uintptr_t sp = tuck__arch_sp();
+	const struct tuck__ctx *self = &th->running->ctx;
 
-	return s->kind != TUCK__STACK_SEGMENTED &&
-	       (sp < (uintptr_t)s->limit || sp > (uintptr_t)s->base);
+	return !tuck__ctx_in_place(self) && !tuck__ctx_has_moved(self);
 }
 
 int tuck_ctx_init(struct tuck_ctx *ctx, struct tuck_stack *stack, void *base)
@@ -401,8 +399,7 @@ static inline int go(struct tuck__thread *th, struct tuck__flow *f, void *value,
 	self->ret_value = ret_value;
 	if (tuck__unlikely(f->ctx.flags & TUCK__CTX_ABSENT))
 		return go_absent(th, f, value);
-	if (f->ret_value)
-		*f->ret_value = value;
+	deliver(f, value);
 	if (tuck__unlikely(f == self))
 		return 0;
 	th->running = f;

@@ -240,18 +240,22 @@ static bool in_handler(void)
 }
 
 /* The native stack's limit may have been raised since it was looked at. */
-static tuck__cold void misplaced(const struct tuck__ctx *from)
+tuck__cold bool tuck__ctx_has_moved(const struct tuck__ctx *ctx)
 {
-	const struct tuck__stack *s = from->stack;
-	uintptr_t sp = tuck__arch_sp();
+	const struct tuck__stack *s = ctx->stack;
 
 	if (s->kind == TUCK__STACK_SEGMENTED)
+		return true;
+	if (s->kind != TUCK__STACK_NATIVE || in_handler())
+		return false;
+	tuck__stack_find_native(s->owner);
+	return tuck__ctx_in_place(ctx);
+}
+
+static tuck__cold void misplaced(const struct tuck__ctx *from)
+{
+	if (tuck__ctx_has_moved(from))
 		return;
-	if (s->kind == TUCK__STACK_NATIVE && !in_handler()) {
-		tuck__stack_find_native(s->owner);
-		if (sp >= (uintptr_t)s->limit && sp <= (uintptr_t)from->base)
-			return;
-	}
 	tuck__fatal("a switch on a stack that is not the tasklet's own: inside "
 		    "a signal handler, in a context of tuck/ctx.h on another "
 		    "stack, below a frame that leapt over the guard, or after "
@@ -260,10 +264,7 @@ static tuck__cold void misplaced(const struct tuck__ctx *from)
 
 static inline void check_place(const struct tuck__ctx *from)
 {
-	uintptr_t sp = tuck__arch_sp();
-
-	if (tuck__unlikely(sp < (uintptr_t)from->stack->limit ||
-			   sp > (uintptr_t)from->base))
+	if (tuck__unlikely(!tuck__ctx_in_place(from)))
 		misplaced(from);
 }
 

@@ -56,21 +56,12 @@ void tuck__ticks_stop(void)
 	mine = (struct tuck_ticks){ INT64_MAX, 0, &none };
 }
 
-static bool on_own_stack(const struct tuck__ctx *ctx)
-{
-	uintptr_t sp = tuck__arch_sp();
-
-	return ctx->stack->kind == TUCK__STACK_SEGMENTED ||
-	       (sp >= (uintptr_t)ctx->stack->limit &&
-		sp <= (uintptr_t)ctx->base);
-}
-
 int tuck_can_switch(void)
 {
 	const struct tuck__sched *s = tuck__tls;
 
 	return s && s->current->w.why == TUCK__WHY_NONE && !s->asking &&
-	       !tuck__calls_out && on_own_stack(&s->current->ctx);
+	       !tuck__calls_out && tuck__ctx_in_place(&s->current->ctx);
 }
 
 /* It has used up its ticks, and waits for an unblock. */
