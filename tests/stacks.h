@@ -14,6 +14,15 @@ enum kind { SLOT, NATIVE, NEW, FROM, KINDS };
 
 #define STACK_BYTES ((size_t)1 << 20)
 
+/* As unwinders give it. */
+#ifdef __thumb__
+#define PC_BITS (~(uintptr_t)1)		/* unwinders leave Thumb's out */
+#else
+#define PC_BITS (~(uintptr_t)0)
+#endif
+#define RETURN_ADDRESS() \
+	((void *)((uintptr_t)__builtin_return_address(0) & PC_BITS))
+
 static struct tuck_stack *new_stack;	/* all of a kind share one */
 static struct tuck_stack *from_stack;
 static char *from_memory;

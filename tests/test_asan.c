@@ -8,21 +8,13 @@
 #include <string.h>
 #include <tuck.h>
 
-#include "base/sanitize.h"
-#include "check.h"
+#include "planted.h"
 
 static void other(void *arg)
 {
 	(void)arg;
 	for (;;)
 		tuck_yield();
-}
-
-/* So that no compiler, and no check of array bounds, sees the bug. */
-static char *opaque(char *p)
-{
-	__asm__ volatile("" : "+r"(p) : : "memory");
-	return p;
 }
 
 static void overflow_after_resume(void *arg)
@@ -123,22 +115,6 @@ static void share_a_slot_with(void (*fn)(void *), void *arg,
 static void share_a_slot(void (*fn)(void *), void *arg)
 {
 	share_a_slot_with(fn, arg, other);
-}
-
-static void needs_asan(void)
-{
-	if (!TUCK__ASAN)
-		SKIP("not built with AddressSanitizer");
-}
-
-/* Else locals are not on the stack, and LeakSanitizer does not see them. */
-static void needs_real_stack(void)
-{
-	const char *options = getenv("ASAN_OPTIONS");
-
-	needs_asan();
-	if (options && strstr(options, "detect_stack_use_after_return=1"))
-		SKIP("locals are on a fake stack");
 }
 
 TEST(no_false_report)

@@ -15,16 +15,6 @@ static tuck_ns in_ms(int n)
 	return tuck_after(PATIENCE * TUCK_MS(n));
 }
 
-static void settle(void)
-{
-	struct tuck_stats stats;
-
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
-}
-
 static struct tuck_chan *new_chan(size_t elem_bytes, size_t capacity)
 {
 	struct tuck_chan *chan = chan_new(elem_bytes, capacity);
@@ -56,7 +46,7 @@ static void send_rounds(void *arg)
 		for (size_t i = 0; i < flow.bytes; i++)
 			elem[i] = pattern(r, i);
 		if (arg)
-			settle();
+			let_others_wait();
 		CHECK_EQ(tuck_chan_send(flow.chan, elem, TUCK_FOREVER), 0);
 		for (size_t i = 0; i < flow.bytes; i++)
 			CHECK_EQ(elem[i], pattern(r, i));
@@ -75,7 +65,7 @@ static void recv_rounds(void *arg)
 	for (int r = 0; r < ROUNDS; r++) {
 		memset(elem, 0xee, sizeof(elem));
 		if (arg)
-			settle();
+			let_others_wait();
 		CHECK_EQ(tuck_chan_recv(flow.chan, elem + FENCE, TUCK_FOREVER),
 			 0);
 		for (size_t i = 0; i < FENCE; i++)
@@ -148,7 +138,7 @@ static void with_main(void)
 		go(recv_rounds, NULL);
 		go(fill_stack, NULL);
 		send_rounds("");
-		settle();
+		let_others_wait();
 		tuck_chan_free(flow.chan);
 	}
 }
@@ -179,7 +169,7 @@ TEST(elements_arrive_on_an_own_stack)
 	CHECK(tuck_go_with(&attr, own_stack_recv, NULL) > 0);
 	go(send_rounds, NULL);
 	go(fill_stack, NULL);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 2);
 	tuck_chan_free(flow.chan);
 }
@@ -295,7 +285,7 @@ TEST(a_send_that_timed_out_sent_nothing)
 	go(send_5_soon, chan);
 	while (done < 1)
 		tuck_yield();
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_balance(chan), 1);
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), 0);
 	CHECK_EQ(elem, 6);
@@ -379,9 +369,9 @@ TEST(a_receiver_that_waits_gets_the_error)
 		struct failing f = { chan, 0, 1 };
 
 		go(recv_once, &f);
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_chan_fail(chan, errors[i], TUCK_NOWAIT), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(f.result, errors[i]);
 	}
 	tuck_chan_free(chan);
@@ -396,11 +386,11 @@ TEST(an_error_waits_for_a_receiver)
 		struct failing f = { chan, errors[i], 1 };
 
 		go(fail_once, &f);
-		settle();
+		let_others_wait();
 		CHECK_EQ(f.result, 1);
 		CHECK_EQ(tuck_chan_balance(chan), 1);
 		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), errors[i]);
-		settle();
+		let_others_wait();
 		CHECK_EQ(f.result, 0);
 		CHECK_EQ(elem, 77);
 	}
@@ -428,12 +418,12 @@ TEST(errors_and_elements_keep_their_order)
 			int elem = -7;
 
 			if (i % 5 == 0)
-				settle();
+				let_others_wait();
 			CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER),
 				 i % 2 ? 0 : -1 - i);
 			CHECK_EQ(elem, i % 2 ? i : -7);
 		}
-		settle();
+		let_others_wait();
 		CHECK_EQ(done, 1);
 		CHECK_EQ(tuck_chan_count(chan), 0);
 		tuck_chan_free(chan);
@@ -486,9 +476,9 @@ TEST(who_waits_to_fail_is_woken_by_a_close)
 	struct failing f = { chan, -EIO, 1 };
 
 	go(fail_once, &f);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_close(chan), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(f.result, -EPIPE);
 	tuck_chan_free(chan);
 }
@@ -555,13 +545,13 @@ TEST(free_wakes_who_waits)
 		go(send_to_end, a);
 		go(recv_to_end, b);
 	}
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_balance(a), 3);
 	CHECK_EQ(tuck_chan_balance(b), -3);
 	tuck_chan_free(a);
 	tuck_chan_free(b);
 	CHECK_TRACE("");
-	settle();
+	let_others_wait();
 	CHECK_EQ(strlen(trace_text), 6);
 	check_all(a, -EBADF);
 }
@@ -577,13 +567,13 @@ TEST(close_wakes_who_waits)
 		go(send_to_end, a);
 		go(recv_to_end, b);
 	}
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_close(a), 0);
 	CHECK_EQ(tuck_chan_close(b), 0);
 	CHECK_EQ(tuck_chan_balance(a), 0);
 	CHECK_EQ(tuck_chan_balance(b), 0);
 	CHECK_TRACE("");
-	settle();
+	let_others_wait();
 	CHECK_EQ(strlen(trace_text), 6);
 	CHECK_EQ(tuck_chan_recv(a, &elem, TUCK_FOREVER), -EPIPE);
 	CHECK_EQ(tuck_chan_close(a), -EPIPE);
@@ -599,11 +589,11 @@ TEST(close_drains)
 	for (elem = 0; elem < 3; elem++)
 		CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), 0);
 	go(send_to_end, chan);	/* waits, and gets nothing in */
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_close(chan), 0);
 	CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_FOREVER), -EPIPE);
 	CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), -EPIPE);
-	settle();
+	let_others_wait();
 	CHECK_TRACE("s");
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(tuck_chan_count(chan), 3 - i);
@@ -670,7 +660,7 @@ static void keep_order(size_t capacity, enum tuck_prefer prefer)
 	CHECK_EQ(tuck_chan_prefer(chan, prefer), 0);
 	go(send_numbers, chan);
 	go(recv_numbers, chan);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	tuck_chan_free(chan);
 }
@@ -709,17 +699,17 @@ TEST(a_waiting_sender_moves_into_the_buffer)
 	for (elem = 0; elem < 2; elem++)
 		CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_NOWAIT), 0);
 	go(send_three, chan);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_balance(chan), 1);
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_NOWAIT), 0);
 	CHECK_EQ(elem, 0);
 	CHECK_EQ(tuck_chan_count(chan), 2);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_balance(chan), 1);
 	for (int i = 1; i < 5; i++) {
 		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_NOWAIT), 0);
 		CHECK_EQ(elem, i < 2 ? i : i + 8);
-		settle();
+		let_others_wait();
 	}
 	CHECK_EQ(tuck_chan_count(chan), 0);
 	CHECK_EQ(tuck_chan_balance(chan), 0);
@@ -760,7 +750,7 @@ TEST(balance_counts_who_waits)
 	CHECK_EQ(tuck_chan_balance(chan), 0);
 	for (int i = 1; i <= 5; i++) {
 		go(send_named, &p);
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_chan_balance(chan), i);
 	}
 	for (int i = 4; i >= 0; i--) {
@@ -769,14 +759,14 @@ TEST(balance_counts_who_waits)
 	}
 	for (int i = 1; i <= 5; i++) {
 		go(recv_named, &p);
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_chan_balance(chan), -i);
 	}
 	for (int i = 4; i >= 0; i--) {
 		CHECK_EQ(tuck_chan_send(chan, &elem, TUCK_FOREVER), 0);
 		CHECK_EQ(tuck_chan_balance(chan), -i);
 	}
-	settle();
+	let_others_wait();
 	tuck_chan_free(chan);
 }
 
@@ -794,7 +784,7 @@ TEST(who_waits_longest_is_served_first)
 		CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_NOWAIT), 0);
 		CHECK_EQ(elem, 'a' + i);
 	}
-	settle();
+	let_others_wait();
 	CHECK_TRACE("abc");
 	for (int i = 0; i < 3; i++)
 		go(recv_named, &p[i]);
@@ -983,7 +973,7 @@ static void starve(enum tuck_prefer prefer)
 	go(yield_and_count, &count);
 	while (!stop)
 		tuck_yield();
-	settle();
+	let_others_wait();
 	CHECK(count >= MESSAGES / 300);
 	if (!has_policy())
 		CHECK(count <= MESSAGES / 30);
@@ -1040,7 +1030,7 @@ static void starve_in_phase(int phase)
 	go(pipe_end, pipe_chan[2]);
 	go(pipe_begin, NULL);
 	go(yield_and_count, &count);
-	settle();
+	let_others_wait();
 	CHECK(count >= MESSAGES / 8 * 6 / 1000);
 	for (int i = 0; i < 3; i++)
 		tuck_chan_free(pipe_chan[i]);
@@ -1078,7 +1068,7 @@ static void ring(void)
 		CHECK_EQ(tuck_chan_recv(chan[20], &elem, TUCK_FOREVER), 0);
 		CHECK_EQ(elem, (i + 1) * 20);
 	}
-	settle();
+	let_others_wait();
 	for (int i = 0; i < 21; i++)
 		tuck_chan_free(chan[i]);
 }

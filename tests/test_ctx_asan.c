@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/sanitize.h"
+#include "planted.h"
 #include "stacks.h"
 
 static struct tuck_ctx *home;
@@ -17,13 +17,6 @@ static struct tuck_ctx user, other;
 static void go_home(void)
 {
 	pass(home, NULL);
-}
-
-/* So that no compiler, and no check of array bounds, sees the bug. */
-static char *opaque(char *p)
-{
-	__asm__ volatile("" : "+r"(p) : : "memory");
-	return p;
 }
 
 /* -- bugs -- */
@@ -185,22 +178,6 @@ static void finds_nothing(tuck_ctx_fn *fn, tuck_ctx_fn *of_other)
 {
 	for (enum kind kind = 0; kind < KINDS; kind++)
 		CHECK_DIES(0, "", run_on(kind, fn, of_other););
-}
-
-static void needs_asan(void)
-{
-	if (!TUCK__ASAN)
-		SKIP("not built with AddressSanitizer");
-}
-
-/* Else locals are not on the stack, and LeakSanitizer does not see them. */
-static void needs_real_stack(void)
-{
-	const char *options = getenv("ASAN_OPTIONS");
-
-	needs_asan();
-	if (options && strstr(options, "detect_stack_use_after_return=1"))
-		SKIP("locals are on a fake stack");
 }
 
 TEST(no_false_report)

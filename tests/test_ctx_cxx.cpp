@@ -9,38 +9,8 @@
 #include <unistd.h>
 #include <vector>
 
+#include "counted.h"
 #include "ring.h"
-
-static int alive;	/* objects that want a destructor */
-
-struct counted {
-	int n;
-
-	explicit counted(int of) : n(of)
-	{
-		alive++;
-	}
-	counted(const counted &other) : n(other.n)
-	{
-		alive++;
-	}
-	~counted()
-	{
-		alive--;
-	}
-};
-
-/* The number of what is being caught; -1 if nothing is. */
-static int caught_now()
-{
-	if (!std::current_exception())
-		return -1;
-	try {
-		throw;
-	} catch (const counted &e) {
-		return e.n;
-	}
-}
 
 static void check_nothing_caught()
 {

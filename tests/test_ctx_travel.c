@@ -14,6 +14,7 @@
 
 #include "arch/arch.h"
 #include "ring.h"
+#include "rounding.h"
 #include "torture.h"
 
 /* -- registers -- */
@@ -39,21 +40,6 @@ TEST(registers_travel)
 }
 
 /* -- floating-point control and errno -- */
-
-static const int modes[] = {
-	FE_TONEAREST,
-#ifdef FE_UPWARD
-	FE_UPWARD,
-#endif
-#ifdef FE_DOWNWARD
-	FE_DOWNWARD,
-#endif
-#ifdef FE_TOWARDZERO
-	FE_TOWARDZERO,
-#endif
-};
-
-#define MODES (sizeof(modes) / sizeof(modes[0]))
 
 /* volatile: computed when it is asked for, in the mode of that time. */
 static double third(double one)
@@ -229,14 +215,6 @@ TEST(a_jump_into_a_frame_that_returned_is_noticed)
 
 #define DEPTH 12
 #define PCS   64
-
-#ifdef __thumb__
-#define PC_BITS (~(uintptr_t)1)		/* unwinders leave Thumb's out */
-#else
-#define PC_BITS (~(uintptr_t)0)
-#endif
-#define RETURN_ADDRESS() \
-	((void *)((uintptr_t)__builtin_return_address(0) & PC_BITS))
 
 /* Where a context's dig()s return to, the innermost first. */
 struct digging {

@@ -21,39 +21,10 @@
 extern "C" {
 #include "base/mem.h"
 }
+#include "counted.h"
 #include "trace.h"
 
-static int alive;	/* objects that want a destructor */
 static int ended;	/* tasklets that came to their end */
-
-struct counted {
-	int n;
-
-	explicit counted(int of) : n(of)
-	{
-		alive++;
-	}
-	counted(const counted &other) : n(other.n)
-	{
-		alive++;
-	}
-	~counted()
-	{
-		alive--;
-	}
-};
-
-/* The number of what is being caught; -1 if nothing is. */
-static int caught_now()
-{
-	if (!std::current_exception())
-		return -1;
-	try {
-		throw;
-	} catch (const counted &e) {
-		return e.n;
-	}
-}
 
 static void run(void (*fn)(void *), void *arg)
 {

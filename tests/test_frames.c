@@ -10,26 +10,12 @@
 #include <stdio.h>
 #include <tuck.h>
 
+#include "rounding.h"
 #include "torture.h"
 #include "trace.h"
 
 #define OPS 60		/* of one program */
 #define DEPTH 14
-
-static const int modes[] = {
-	FE_TONEAREST,
-#ifdef FE_UPWARD
-	FE_UPWARD,
-#endif
-#ifdef FE_DOWNWARD
-	FE_DOWNWARD,
-#endif
-#ifdef FE_TOWARDZERO
-	FE_TOWARDZERO,
-#endif
-};
-
-#define MODES (sizeof(modes) / sizeof(modes[0]))
 
 /* A tasklet's program; it lies on the tasklet's stack. */
 struct program {

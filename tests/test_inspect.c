@@ -22,14 +22,6 @@ static struct subject {
 static struct tuck_ctx cover;	/* lies where the subject lay */
 static struct tuck_stack *away;	/* of the observer */
 
-#ifdef __thumb__
-#define PC_BITS (~(uintptr_t)1)		/* unwinders leave Thumb's out */
-#else
-#define PC_BITS (~(uintptr_t)0)
-#endif
-#define RETURN_ADDRESS() \
-	((void *)((uintptr_t)__builtin_return_address(0) & PC_BITS))
-
 /* Where inner, middle and outer return to. */
 static void *returns[3];
 

@@ -17,13 +17,8 @@ static tuck_ns in_ms(int n)
 
 static void settle(void)
 {
-	struct tuck_stats stats;
-
 	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* looks */
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
+	let_others_wait();
 }
 
 static void *value_of(intptr_t n)

@@ -13,16 +13,6 @@ static tuck_ns in_ms(int n)
 	return tuck_after(PATIENCE * TUCK_MS(n));
 }
 
-static void settle(void)
-{
-	struct tuck_stats stats;
-
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
-}
-
 static struct tuck_chan *new_chan(size_t elem_bytes, size_t capacity)
 {
 	struct tuck_chan *chan = chan_new(elem_bytes, capacity);
@@ -217,13 +207,13 @@ static void get_errors(void)
 
 	done = 0;
 	go(select_one, meet);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_fail(meet, -EIO, TUCK_NOWAIT), 0);
 	CHECK_EQ(tuck_chan_fail(full, -EIO, TUCK_NOWAIT), 0);
 	go(select_one, full);
 	go(select_one, meet);
 	CHECK_EQ(tuck_chan_fail(meet, -EIO, TUCK_FOREVER), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 3);
 	tuck_chan_free(meet);
 	tuck_chan_free(full);
@@ -358,7 +348,7 @@ static void meet_case(int i)
 	int ret[3], elem = 50 + i;
 
 	go(select_once, ret);
-	settle();
+	let_others_wait();
 	check_balance(1);
 	done = 0;
 	if (i < 2)
@@ -366,7 +356,7 @@ static void meet_case(int i)
 	else
 		CHECK_EQ(tuck_chan_recv(chans[i], &elem, TUCK_NOWAIT), 0);
 	check_balance(0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	CHECK_EQ(ret[0], i);
 	CHECK_EQ(ret[1], 0);
@@ -416,13 +406,13 @@ static void close_case(int i, int how)
 
 	make_chans();
 	go(select_once, ret);
-	settle();
+	let_others_wait();
 	done = 0;
 	if (how)
 		CHECK_EQ(tuck_chan_close(chans[i]), 0);
 	else
 		tuck_chan_free(chans[i]);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	CHECK_EQ(ret[0], i);
 	CHECK_EQ(ret[1], -EPIPE);
@@ -450,11 +440,11 @@ TEST(queues_mix_selects_and_plain_waits)
 		chans[i] = chan;
 	for (int i = 0; i < 5; i++)
 		go(select_once, ret[i]);
-	settle();		/* they meet one another */
+	let_others_wait();		/* they meet one another */
 	CHECK_EQ(done, 4);
 	CHECK_EQ(tuck_chan_balance(chan), 0);	/* 2 send, 2 receive */
 	tuck_chan_free(chan);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 5);
 }
 
@@ -478,18 +468,18 @@ TEST(one_channel_in_several_cases)
 
 	make_chans();
 	go(select_same, ret);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_balance(chans[0]), -3);
 	CHECK_EQ(tuck_chan_send(chans[0], &elem, TUCK_NOWAIT), 0);
 	CHECK_EQ(tuck_chan_balance(chans[0]), 0);
 	CHECK_EQ(tuck_chan_send(chans[0], &elem, TUCK_NOWAIT), -EAGAIN);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	CHECK_EQ(ret[1], 9);
 	go(select_same, ret);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_chan_close(chans[0]), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 2);
 	free_chans();
 }
@@ -514,10 +504,10 @@ TEST(cases_are_read_before_the_wait)
 
 	make_chans();
 	go(select_then_change, cases);
-	settle();
+	let_others_wait();
 	cases[0] = send_case(NULL, NULL);
 	CHECK_EQ(tuck_chan_send(chans[0], &elem, TUCK_FOREVER), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	free_chans();
 }
@@ -567,7 +557,7 @@ TEST(dropped_while_it_waits)
 	for (int i = 0; i < 6000; i++) {
 		tuck_id id = go(select_once, ret);
 
-		settle();
+		let_others_wait();
 		check_balance(1);
 		CHECK_EQ(tuck_drop(id), 0);
 		check_balance(0);

@@ -16,17 +16,6 @@ static tuck_ns in_ms(int n)
 	return tuck_after(TUCK_MS(n));
 }
 
-/* The other tasklets have ended or wait. */
-static void settle(void)
-{
-	struct tuck_stats stats;
-
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
-}
-
 /* A tasklet that waits for an object, and what came of it. */
 struct waiter {
 	int (*wait)(void *object, tuck_ns deadline);
@@ -65,7 +54,7 @@ static void start(struct waiter *w)
 static void park(struct waiter *w)
 {
 	start(w);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w->done, 0);
 }
 
@@ -180,7 +169,7 @@ static void hold_all(void)
 	int in_it = 0;
 
 	go(be_in_once, &in_it);
-	settle();
+	let_others_wait();
 	CHECK_EQ(in_it, 1);
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_rwlock_wrlock(&rwlock, TUCK_FOREVER), 0);
@@ -256,7 +245,7 @@ TEST(cancel_ends_each_wait)
 
 		park(&w);
 		CHECK_EQ(tuck_cancel(w.id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w.result, -ECANCELED);
 	}
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
@@ -281,7 +270,7 @@ static void end_each_wait(int (*end)(tuck_id id))
 
 		park(&w);
 		CHECK_EQ(end(w.id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w.done, 0);
 		CHECK_EQ(tuck_unblock(w.id), -ESRCH);
 		after.deadline = in_ms(1);
@@ -320,7 +309,7 @@ static void serve_without(const struct waiter *kind, void (*give)(void),
 	CHECK_EQ(end(w[0].id), 0);
 	if (!granted)
 		give();
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].done, 0);
 	CHECK_EQ(w[1].done, 1);
 	CHECK_EQ(w[1].result, 0);
@@ -375,7 +364,7 @@ static void skip_one(int (*end)(tuck_id id))
 			CHECK_EQ(tuck_rwlock_wrlock(&rwlock, TUCK_NOWAIT), 0);
 		else
 			g->give();
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_sem_fini(&sem), 0);
 		CHECK_EQ(tuck_event_fini(&automatic), 0);
 		trace_used = 0;
@@ -405,7 +394,7 @@ TEST(what_was_given_beats_cancel)
 		park(&w);
 		givers[i].give();
 		CHECK_EQ(tuck_cancel(w.id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w.result, 0);
 		if (w.wait == wrlock)
 			CHECK_EQ(tuck_rwlock_wrlock(&rwlock, TUCK_NOWAIT), 0);
@@ -501,7 +490,7 @@ TEST(mutex_errors)
 	CHECK_EQ(tuck_mutex_fini(&m), -EBUSY);
 	CHECK_EQ(tuck_mutex_unlock(&m), 0);
 	CHECK_EQ(tuck_mutex_unlock(&m), -EPERM);	/* it is w's */
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.result, 0);
 	CHECK_EQ(tuck_mutex_unlock(&m), -EPERM);
 	CHECK_EQ(tuck_mutex_fini(&m), 0);
@@ -526,7 +515,7 @@ TEST(mutex_order)
 	go(lock_and_mark, "aAx");
 	go(lock_and_mark, "bBy");
 	go(lock_and_mark, "cCz");
-	settle();
+	let_others_wait();
 	CHECK_TRACE("aAxbBycCz");
 }
 
@@ -554,7 +543,7 @@ static tuck_id owner(struct tuck_mutex *m)
 {
 	tuck_id id = go(end_as_owner, m);
 
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_mutex_lock(m, TUCK_NOWAIT), -EAGAIN);
 	return id;
 }
@@ -566,7 +555,7 @@ TEST(next_after_an_owner_that_ended_is_told)
 
 	for (int i = 0; i < 3; i++) {
 		CHECK_EQ(end[i](owner(&mutex)), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), -EOWNERDEAD);
 		CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_NOWAIT), -EDEADLK);
 		CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
@@ -588,7 +577,7 @@ TEST(who_waits_for_an_owner_that_ends_is_told)
 		park(&w[0]);
 		park(&w[1]);
 		CHECK_EQ(end[i](id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w[0].result, -EOWNERDEAD);
 		CHECK_EQ(w[1].result, 0);
 		CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_NOWAIT), 0);
@@ -606,13 +595,13 @@ TEST(an_heir_that_is_killed_passes_it_on)
 	park(&w[1]);
 	CHECK_EQ(tuck_drop(id), 0);
 	CHECK_EQ(tuck_kill(w[0].id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[1].result, -EOWNERDEAD);
 	id = owner(&mutex);
 	park(&w[0]);
 	CHECK_EQ(tuck_drop(id), 0);
 	CHECK_EQ(tuck_kill(w[0].id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].done, 0);
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), -EOWNERDEAD);
 }
@@ -634,10 +623,10 @@ TEST(a_cleanup_may_unlock)
 	struct waiter w = WAITER(lock, unlock, &mutex);
 	tuck_id id = go(hold_with_cleanup, &mutex);
 
-	settle();
+	let_others_wait();
 	park(&w);
 	CHECK_EQ(tuck_kill(id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.result, 0);
 }
 
@@ -662,13 +651,13 @@ TEST(owner_of_many)
 		struct waiter w = WAITER(lock, unlock, &m[255]);
 		tuck_id id = go(own_many, m);
 
-		settle();
+		let_others_wait();
 		park(&w);
 		if (i == 1)
 			CHECK_EQ(tuck_unblock(id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(tuck_drop(id), 0);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w.result, -EOWNERDEAD);
 		memset(m, 0, sizeof(m));
 	}
@@ -703,10 +692,10 @@ static void make_cycle(int n)
 		c[i] = (struct chain){ m, i, n, 1 };
 		id[i] = go(lock_two, &c[i]);
 	}
-	settle();
+	let_others_wait();
 	for (int i = 0; i < n; i++) {
 		tuck_unblock(id[i]);
-		settle();
+		let_others_wait();
 	}
 	for (int i = 0; i < n; i++)
 		CHECK_EQ(c[i].result, i == n - 1 ? -EDEADLK : 0);
@@ -751,11 +740,11 @@ TEST(a_deadline_makes_no_cycle)
 
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	go(lock_crosswise, &result);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_mutex_lock(&other, in_ms(1)), -ETIMEDOUT);
 	CHECK_EQ(tuck_mutex_lock(&other, TUCK_FOREVER), -EDEADLK);
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(result, 0);
 }
 
@@ -774,7 +763,7 @@ TEST(who_waits_for_one_with_a_deadline_is_not_refused)
 
 	CHECK_EQ(tuck_mutex_lock(&other, TUCK_FOREVER), 0);
 	go(cross, &result);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	CHECK_EQ(result, -ETIMEDOUT);
 }
@@ -805,17 +794,17 @@ static void meet_crosswise(int he_comes_last)
 	tuck_id she = go(lock_hers_and_his, &result), he;
 	struct tuck_group *g;
 
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_group_new(&g, in_ms(1000)), 0);
 	he = tuck_group_go(g, lock_late, he_comes_last ? g : NULL);
 	CHECK(he > 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_unblock(she), 0);
-	settle();
+	let_others_wait();
 	if (he_comes_last)
 		CHECK_EQ(tuck_unblock(he), 0);
 	CHECK_EQ(tuck_join(he, TUCK_FOREVER), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(result, 0);
 	CHECK_EQ(tuck_group_free(g), 0);
 }
@@ -843,11 +832,11 @@ TEST(a_cancelled_one_makes_no_cycle)
 	tuck_id she = go(lock_hers_and_his, &results[0]);
 	tuck_id he = go(lock_when_cancelled, &results[1]);
 
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_unblock(she), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_cancel(he), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(results[1], -ECANCELED);
 	CHECK_EQ(results[0], -EOWNERDEAD);
 }
@@ -868,7 +857,7 @@ TEST(rwlock_errors)
 	park(&w);
 	CHECK_EQ(tuck_rwlock_unlock(&l), 0);
 	CHECK_EQ(tuck_rwlock_unlock(&l), -EPERM);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.result, 0);
 	CHECK_EQ(tuck_rwlock_rdlock(&l, TUCK_NOWAIT), 0);
 	CHECK_EQ(tuck_rwlock_rdlock(&l, TUCK_NOWAIT), 0);
@@ -895,7 +884,7 @@ TEST(rwlock_order)
 	}
 	CHECK_EQ(tuck_rwlock_rdlock(&rwlock, TUCK_NOWAIT), -EAGAIN);
 	CHECK_EQ(tuck_rwlock_unlock(&rwlock), 0);
-	settle();
+	let_others_wait();
 	CHECK_TRACE("V");
 }
 
@@ -912,7 +901,7 @@ TEST(rwlock_phases)
 		park(&w[i]);
 	}
 	CHECK_EQ(tuck_rwlock_unlock(&rwlock), 0);
-	settle();
+	let_others_wait();
 	CHECK_TRACE("VabWcd");
 	CHECK_EQ(tuck_rwlock_fini(&rwlock), 0);
 }
@@ -929,12 +918,12 @@ TEST(readers_behind_a_writer_that_gives_up)
 	CHECK_EQ(tuck_rwlock_rdlock(&rwlock, TUCK_FOREVER), 0);
 	start(&v);
 	tuck_yield();
-	settle();
+	let_others_wait();
 	start(&r[0]);
 	start(&r[1]);
 	while (!v.done)
 		tuck_sleep(in_ms(1));
-	settle();
+	let_others_wait();
 	CHECK_EQ(v.result, -ETIMEDOUT);
 	CHECK_EQ(r[0].result, 0);
 	CHECK_EQ(r[1].result, 0);
@@ -963,10 +952,10 @@ TEST(cond_errors)
 	CHECK_EQ(tuck_cond_fini(&cond), -EBUSY);
 	CHECK_EQ(tuck_cond_signal(&cond), 0);
 	CHECK_EQ(tuck_cond_fini(&cond), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.done, 0);		/* it needs the mutex too */
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.result, 0);
 }
 
@@ -983,11 +972,11 @@ TEST(cond_order)
 	}
 	CHECK_EQ(tuck_cond_signal(&cond), 0);
 	mark('x');
-	settle();
+	let_others_wait();
 	CHECK_TRACE("xa");
 	CHECK_EQ(tuck_cond_broadcast(&cond), 0);
 	mark('y');
-	settle();
+	let_others_wait();
 	CHECK_TRACE("ybcd");
 }
 
@@ -998,13 +987,13 @@ TEST(cancel_in_cond_locks_again)
 	park(&w);
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_cancel(w.id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.done, 0);
 	CHECK_EQ(tuck_cancel(w.id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.done, 0);
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w.result, -ECANCELED);
 }
 
@@ -1023,13 +1012,13 @@ TEST(who_is_late_in_cond_locks_again)
 
 	CHECK_EQ(tuck_group_new(&g, soon), 0);
 	CHECK(tuck_group_go(g, be_late_in_cond, &done) > 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_sleep(soon + TUCK_MS(5)), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 0);		/* it waits for the mutex */
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	CHECK_EQ(tuck_group_free(g), 0);
 }
@@ -1047,13 +1036,13 @@ TEST(kill_in_cond_locks_for_the_cleanups)
 {
 	tuck_id id = go(wait_with_cleanup, NULL);
 
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_kill(id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_kill(id), -EALREADY);	/* it waits for the mutex */
 	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_kill(id), -ESRCH);
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
 }
@@ -1067,7 +1056,7 @@ static void signal_is_not_lost(int (*end)(tuck_id), int result)
 	park(&w[1]);
 	CHECK_EQ(tuck_cond_signal(&cond), 0);
 	CHECK_EQ(end(w[0].id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].done, 0);
 	CHECK_EQ(w[1].result, result);
 }
@@ -1110,9 +1099,9 @@ TEST(cond_that_cannot_lock_again)
 	int result = 1;
 
 	go(cycle_by_cond, &result);
-	settle();
+	let_others_wait();
 	go(lock_other, NULL);
-	settle();
+	let_others_wait();
 	CHECK_EQ(result, -ENOTRECOVERABLE);
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_NOWAIT), 0);
 }
@@ -1150,11 +1139,11 @@ TEST(sem_order)
 	CHECK_EQ(tuck_sem_post(&sem), 0);
 	CHECK_EQ(tuck_sem_wait(&sem, TUCK_NOWAIT), -EAGAIN);
 	mark('x');
-	settle();
+	let_others_wait();
 	CHECK_TRACE("xab");
 	CHECK_EQ(tuck_cancel(w[2].id), 0);
 	CHECK_EQ(tuck_sem_post(&sem), 0);
-	settle();
+	let_others_wait();
 	CHECK_TRACE("cd");
 	CHECK_EQ(w[2].result, -ECANCELED);
 	CHECK_EQ(w[3].result, 0);
@@ -1178,11 +1167,11 @@ TEST(waitgroup_counts)
 	CHECK_EQ(tuck_waitgroup_fini(&group), -EBUSY);
 	CHECK_EQ(tuck_waitgroup_add(&group, -3), -EINVAL);
 	CHECK_EQ(tuck_waitgroup_done(&group), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].done + w[1].done, 0);
 	CHECK_EQ(tuck_waitgroup_done(&group), 0);
 	CHECK_EQ(tuck_waitgroup_fini(&group), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].result, 0);
 	CHECK_EQ(w[1].result, 0);
 }
@@ -1224,7 +1213,7 @@ TEST(once_runs_once)
 	park(&w[1]);
 	CHECK_EQ(runs, 1);
 	CHECK_EQ(tuck_unblock(slow.id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(runs, 11);
 	CHECK_EQ(slow.result + w[0].result + w[1].result, 0);
 	CHECK_EQ(tuck_once(&once, count_run, NULL, TUCK_NOWAIT), 0);
@@ -1256,11 +1245,11 @@ static void run_again_after(int (*end)(tuck_id))
 	park(&w[0]);
 	park(&w[1]);
 	CHECK_EQ(end(slow.id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(runs, 2);
 	CHECK_EQ(w[0].done + w[1].done, 0);
 	CHECK_EQ(end(w[0].id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(runs, 13);
 	CHECK_EQ(w[1].result, 0);
 }
@@ -1277,7 +1266,7 @@ TEST(once_left_with_nobody_waiting)
 
 	park(&slow);
 	CHECK_EQ(tuck_kill(slow.id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_once_fini(&once), 0);
 	park(&slow);
 	CHECK_EQ(tuck_drop(slow.id), 0);
@@ -1302,7 +1291,7 @@ TEST(event_stays_set)
 	CHECK_EQ(tuck_event_wait(&event, TUCK_NOWAIT), 0);
 	CHECK_EQ(tuck_event_reset(&event), 0);
 	CHECK_EQ(tuck_event_wait(&event, TUCK_NOWAIT), -EAGAIN);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].result, 0);
 	CHECK_EQ(w[1].result, 0);
 }
@@ -1325,11 +1314,11 @@ TEST(event_that_resets_itself)
 	park(&w[1]);
 	CHECK_EQ(tuck_event_set(&e), 0);
 	CHECK_EQ(tuck_event_wait(&e, TUCK_NOWAIT), -EAGAIN);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].result, 0);
 	CHECK_EQ(w[1].done, 0);
 	CHECK_EQ(tuck_event_set(&e), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[1].result, 0);
 	CHECK_EQ(tuck_event_fini(&e), 0);
 }
@@ -1346,7 +1335,7 @@ TEST(barrier_lets_n_go)
 		park(&w[1]);
 		CHECK_EQ(tuck_barrier_wait(&barrier, TUCK_NOWAIT), 1);
 		CHECK_EQ(tuck_barrier_wait(&barrier, TUCK_NOWAIT), -EAGAIN);
-		settle();
+		let_others_wait();
 		CHECK_EQ(w[0].done + w[1].done, 2);
 		CHECK_EQ(w[0].result, 0);
 		CHECK_EQ(w[1].result, 0);
@@ -1360,7 +1349,7 @@ TEST(who_leaves_a_barrier_does_not_count)
 
 	park(&w[0]);
 	CHECK_EQ(tuck_cancel(w[0].id), 0);
-	settle();
+	let_others_wait();
 	park(&w[0]);
 	park(&w[1]);
 	CHECK_EQ(tuck_kill(w[1].id), 0);
@@ -1368,7 +1357,7 @@ TEST(who_leaves_a_barrier_does_not_count)
 	park(&w[1]);
 	CHECK_EQ(tuck_barrier_fini(&barrier), -EBUSY);
 	CHECK_EQ(tuck_barrier_wait(&barrier, TUCK_FOREVER), 1);
-	settle();
+	let_others_wait();
 	CHECK_EQ(w[0].result + w[1].result, 0);
 	CHECK_EQ(tuck_barrier_fini(&barrier), 0);
 }

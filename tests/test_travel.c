@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <tuck.h>
 
+#include "rounding.h"
 #include "trace.h"
 
 #define MANY 12
@@ -56,21 +57,6 @@ TEST(errno_travels)
 }
 
 /* -- rounding, by <fenv.h> -- */
-
-static const int modes[] = {
-	FE_TONEAREST,
-#ifdef FE_UPWARD
-	FE_UPWARD,
-#endif
-#ifdef FE_DOWNWARD
-	FE_DOWNWARD,
-#endif
-#ifdef FE_TOWARDZERO
-	FE_TOWARDZERO,
-#endif
-};
-
-#define MODES (sizeof(modes) / sizeof(modes[0]))
 
 /*
  * volatile: computed when it is asked for, in the mode of that time, and cut

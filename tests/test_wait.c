@@ -23,17 +23,6 @@ static void yield_times(int n)
 		tuck_yield();
 }
 
-/* The other tasklets have ended or wait. */
-static void settle(void)
-{
-	struct tuck_stats stats;
-
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
-}
-
 /* -- sleep -- */
 
 TEST(sleep_lasts_until_its_deadline)
@@ -229,10 +218,10 @@ TEST(a_second_unblock_of_one_woken_is_for_its_next_block)
 {
 	tuck_id id = go(sleep_and_note, &done);
 
-	settle();
+	let_others_wait();
 	tuck_drop(id);
 	id = go(block_once, "x");
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_unblock(id), 0);
 	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
 	CHECK_TRACE("x");
@@ -272,10 +261,10 @@ TEST(timed_out_wait_leaves_no_trace)
 {
 	tuck_id id = go(block_now, &done);
 
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_join(id, in_ms(1)), -ETIMEDOUT);
 	CHECK_EQ(tuck_unblock(id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 	CHECK_EQ(tuck_block(in_ms(1)), -ETIMEDOUT);
 }
@@ -442,7 +431,7 @@ TEST(transfer_refuses_whom_it_cannot_run)
 	id[0] = go(wait_in_sleep, NULL);
 	id[1] = go(wait_in_join, &id[0]);
 	id[2] = go(wait_in_recv, chan);
-	settle();
+	let_others_wait();
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(tuck_transfer(id[i]), -EINVAL);
 	CHECK_EQ(tuck_transfer(tuck_self()), -EINVAL);
@@ -473,11 +462,11 @@ TEST(join_wakes_all_joiners)
 
 	for (int i = 0; i < 10; i++)
 		go(joiner, &id);
-	settle();
+	let_others_wait();
 	CHECK_TRACE("");
 	CHECK_EQ(tuck_unblock(id), 0);
 	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 10);
 	CHECK_TRACE("tjjjjjjjjjj");
 }
@@ -540,7 +529,7 @@ static void join_self(void *arg)
 TEST(join_of_oneself_is_refused_in_any_tasklet)
 {
 	go(join_self, &done);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 1);
 }
 
@@ -558,10 +547,10 @@ TEST(joiners_that_gave_up_are_forgotten)
 		go(i % 2 ? joiner : join_in_vain, &id);
 	while (done < 10)
 		CHECK_EQ(tuck_sleep(in_ms(1)), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 10);
 	CHECK_EQ(tuck_unblock(id), 0);
-	settle();
+	let_others_wait();
 	CHECK_EQ(done, 20);
 }
 
@@ -687,7 +676,7 @@ TEST(deadlock_calls_back_once)
 	f = capture();
 	CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);
 	CHECK_EQ(reports, 1);
-	settle();
+	let_others_wait();
 	CHECK_EQ(tuck_block(in_ms(1)), -ETIMEDOUT);
 	CHECK_EQ(reports, 1);
 	CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);

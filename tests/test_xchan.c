@@ -42,13 +42,8 @@ static void join(int proc)
 /* Until all others of this proc wait, whatever had been sent to them. */
 static void settle(void)
 {
-	struct tuck_stats stats;
-
 	CHECK_EQ(tuck_block(TUCK_NOWAIT), -EAGAIN);	/* looks */
-	do {
-		tuck_yield();
-		CHECK_EQ(tuck_stats(&stats), 0);
-	} while (stats.ready > 0);
+	let_others_wait();
 }
 
 static void wait_for(atomic_int *n, int value)

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <tuck/base.h>
 #include <tuck/chan.h>
+#include <tuck/debug.h>
 #include <tuck/task.h>
 #include <unistd.h>
 
@@ -108,6 +109,17 @@ static inline void use_slots(size_t n)
 static inline void letter(void *name)
 {
 	mark(*(const char *)name);
+}
+
+/* Until all others of this proc wait, or have ended. */
+static inline void let_others_wait(void)
+{
+	struct tuck_stats stats;
+
+	do {
+		tuck_yield();
+		CHECK_EQ(tuck_stats(&stats), 0);
+	} while (stats.ready > 0);
 }
 
 static inline tuck_id go(void (*fn)(void *), void *arg)
