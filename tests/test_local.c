@@ -470,10 +470,11 @@ static void note_run(void *arg)
 /* The next one needs its stack, and there is no memory to tuck it away. */
 static void stay_for_want_of_memory(void *arg)
 {
-	volatile char pad[100000];	/* more than the pool has at hand */
+	char pad[100000];		/* more than the pool has at hand */
 	int *runs = arg;
 
-	memset((char *)pad, 1, sizeof(pad));
+	memset(pad, 1, sizeof(pad));
+	__asm__ volatile("" : : "r"(pad) : "memory");
 	CHECK_EQ(tuck_name_set(tuck_self(), "stays"), 0);
 	go(note_run, arg);
 	tuck__fault_set(1, 1);
@@ -481,6 +482,7 @@ static void stay_for_want_of_memory(void *arg)
 	tuck__fault_set(0, 0);
 	CHECK_EQ(*runs, 0);
 	CHECK_EQ(info_of(tuck_self())->switches, 0);
+	__asm__ volatile("" : : "r"(pad) : "memory");
 	CHECK_EQ(pad[77], 1);
 }
 
