@@ -83,6 +83,44 @@ TEST(handler_on_the_tasklets_stack_is_not_pre_empted)
 	CHECK_EQ(errno, EINVAL);
 }
 
+/* What signal() is in a program that asks for POSIX alone. */
+void (*__sysv_signal(int sig, void (*handler)(int)))(int);
+
+static void handled_once(void *arg)
+{
+	(void)arg;
+	CHECK(__sysv_signal(SIGUSR1, long_handler) == SIG_DFL);
+	CHECK_EQ(raise(SIGUSR1), 0);
+	mark('h');
+}
+
+TEST(handler_of_system_v_is_not_pre_empted)
+{
+	struct tuck_stats stats;
+	uint64_t before;
+
+	CHECK_EQ(tuck_quantum_set(100), 0);
+	go(handled_once, NULL);
+	go(handled_once, NULL);
+	CHECK_EQ(tuck_stats(&stats), 0);
+	before = stats.switches;
+	CHECK_EQ(tuck_run(0), 0);
+	CHECK_TRACE("hh");
+	CHECK_EQ(tuck_stats(&stats), 0);
+	CHECK_EQ(stats.switches - before, 3);
+}
+
+TEST(signal_is_ignored_whatever_the_flags)
+{
+	struct sigaction action = { .sa_flags = SA_SIGINFO }, old;
+
+	action.sa_handler = SIG_IGN;
+	CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+	CHECK_EQ(raise(SIGUSR1), 0);
+	CHECK_EQ(sigaction(SIGUSR1, NULL, &old), 0);
+	CHECK(old.sa_handler == SIG_IGN);
+}
+
 static void spin_deep(void *flag)
 {
 	volatile char deep[65536];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sigaction() and signal(), so that it is known when a handler runs: a tasklet
- * that were switched away from inside one would leave the signal blocked for
- * all others (rule S7).
+ * sigaction() and both kinds of signal(), so that it is known when a handler
+ * runs: a tasklet that were switched away from inside one would leave the
+ * signal blocked for all others (rule S7).
  *
  * Invariant: while no_switch.sp is set and the proc's switches are still
  * no_switch.switches, whatever runs below sp was called by a handler. One that
@@ -84,10 +84,10 @@ static void show(int sig, struct sigaction *action)
 	action->sa_handler = atomic_load(&handlers[sig].simple);
 }
 
+/* The kernel looks for these two whatever the flags say. */
 static bool calls(const struct sigaction *action)
 {
-	return action->sa_flags & SA_SIGINFO ||
-	       (action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN);
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
 }
 
 int __real_sigaction(int sig, const struct sigaction *action,
@@ -95,6 +95,7 @@ int __real_sigaction(int sig, const struct sigaction *action,
 int __wrap_sigaction(int sig, const struct sigaction *action,
 		     struct sigaction *ret_old);
 simple_fn *__wrap_signal(int sig, simple_fn *handler);
+simple_fn *__wrap___sysv_signal(int sig, simple_fn *handler);
 
 int __wrap_sigaction(int sig, const struct sigaction *action,
 		     struct sigaction *ret_old)
@@ -127,14 +128,24 @@ int __wrap_sigaction(int sig, const struct sigaction *action,
 	return 0;
 }
 
-/* As BSD's and glibc's. */
-simple_fn *__wrap_signal(int sig, simple_fn *handler)
+static simple_fn *set(int sig, simple_fn *handler, int flags)
 {
-	struct sigaction action = { .sa_handler = handler,
-				    .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_handler = handler, .sa_flags = flags };
 	struct sigaction old;
 
 	if (__wrap_sigaction(sig, &action, &old) != 0)
 		return SIG_ERR;
 	return old.sa_handler;
+}
+
+/* As BSD's and glibc's. */
+simple_fn *__wrap_signal(int sig, simple_fn *handler)
+{
+	return set(sig, handler, SA_RESTART);
+}
+
+/* What signal() is where a program asks for POSIX alone. */
+simple_fn *__wrap___sysv_signal(int sig, simple_fn *handler)
+{
+	return set(sig, handler, (int)SA_RESETHAND | SA_NODEFER);
 }
