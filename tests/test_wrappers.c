@@ -64,6 +64,16 @@ static void rw_unlock(void *l)
 	CHECK_EQ(pthread_rwlock_unlock(l), 0);
 }
 
+static void lock_spin(void *l)
+{
+	CHECK_EQ(pthread_spin_lock(l), 0);
+}
+
+static void unlock_spin(void *l)
+{
+	CHECK_EQ(pthread_spin_unlock(l), 0);
+}
+
 static void wait_sem(void *s)
 {
 	CHECK_EQ(sem_wait(s), 0);
@@ -163,6 +173,14 @@ TEST_LIMIT(rwlock_to_write, 60)
 	static pthread_rwlock_t l = PTHREAD_RWLOCK_INITIALIZER;
 
 	contend(&l, write_lock, rw_unlock);
+}
+
+TEST_LIMIT(spin_lock, 60)
+{
+	static pthread_spinlock_t l;
+
+	CHECK_EQ(pthread_spin_init(&l, PTHREAD_PROCESS_PRIVATE), 0);
+	contend((void *)(uintptr_t)&l, lock_spin, unlock_spin);
 }
 
 TEST_LIMIT(semaphore, 60)

@@ -30,10 +30,16 @@ int __wrap_pthread_cond_broadcast(pthread_cond_t *c);
 int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
 int __wrap_pthread_mutex_unlock(pthread_mutex_t *m);
 
-static void leave(struct tuck__parked **p)
+struct waiting {
+	pthread_cond_t *cond;
+	struct tuck__parked *parked;
+};
+
+/* A signal that came in vain goes to a thread, when no tasklet waits. */
+static void leave(struct waiting *w)
 {
-	if (*p)
-		tuck__lot_leave(*p);
+	if (w->parked && !tuck__lot_leave(w->parked))
+		__real_pthread_cond_signal(w->cond);
 }
 
 /* Also when it is left by a kill, before cleanups run. */
@@ -51,15 +57,17 @@ static void lock_again(pthread_mutex_t **m)
 static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)
 {
 	pthread_mutex_t *locked __attribute__((__cleanup__(lock_again))) = NULL;
-	struct tuck__parked *p __attribute__((__cleanup__(leave))) = NULL;
+	struct waiting w __attribute__((__cleanup__(leave))) = { c, NULL };
 	int r;
 
-	p = tuck__lot_enter(c);
+	if (deadline < 0)
+		return EINVAL;
+	w.parked = tuck__lot_enter(c);
 	r = __wrap_pthread_mutex_unlock(m);
 	if (r != 0)
 		return r;
 	locked = m;
-	r = p ? tuck__lot_wait(p, deadline) : -ENOMEM;
+	r = w.parked ? tuck__lot_wait(w.parked, deadline) : -ENOMEM;
 	if (r == -ETIMEDOUT)
 		return ETIMEDOUT;
 	if (r == -EDEADLK)

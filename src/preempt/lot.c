@@ -85,7 +85,7 @@ static void put_in(struct tuck__parked *p)
 	tuck__link_before(&b->waiters, &p->link);
 	atomic_fetch_add(&b->n, 1);
 	p->in = true;
-	p->meant = false;
+	p->settled = false;
 	unlock(b);
 }
 
@@ -115,11 +115,12 @@ struct tuck__parked *tuck__lot_enter(const void *at)
 	return p;
 }
 
-void tuck__lot_leave(struct tuck__parked *p)
+bool tuck__lot_leave(struct tuck__parked *p)
 {
-	if (!take_out(p) && !p->meant)
-		tuck__lot_wake(p->at, false);
+	bool used = take_out(p) || p->settled || tuck__lot_wake(p->at, false);
+
 	free(p);
+	return used;
 }
 
 int tuck__lot_wait(struct tuck__parked *p, tuck_ns deadline)
@@ -128,7 +129,7 @@ int tuck__lot_wait(struct tuck__parked *p, tuck_ns deadline)
 
 	if (r != 0 && r != -ECANCELED && !take_out(p))
 		r = tuck_sem_wait(&p->sem, TUCK_NOWAIT);
-	p->meant = r == 0;
+	p->settled = r != -ECANCELED;
 	return r;
 }
 
@@ -186,6 +187,8 @@ int tuck__lot_acquire(void *object, tuck__attempt *attempt, tuck_ns deadline)
 		return r;
 	p = tuck__lot_enter(object);
 	while ((r = attempt(object)) == EBUSY) {
+		if (deadline < 0)
+			return EINVAL;
 		if (deadline != TUCK_FOREVER && tuck_now() >= deadline)
 			return ETIMEDOUT;
 		wait_a_while(p, deadline);
@@ -286,7 +289,12 @@ tuck_ns tuck__lot_deadline(clockid_t clock, const struct timespec *until)
 	struct timespec now;
 	tuck_ns left;
 
+	if ((clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) ||
+	    until->tv_nsec < 0 || until->tv_nsec >= TUCK_SEC(1))
+		return -EINVAL;
 	clock_gettime(clock, &now);
+	if (until->tv_sec < now.tv_sec)
+		return 1;
 	left = (tuck_ns)(until->tv_sec - now.tv_sec);
 	if (left > INT64_MAX / TUCK_SEC(2))
 		return TUCK_FOREVER;

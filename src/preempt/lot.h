@@ -17,15 +17,18 @@
 struct tuck__parked {
 	struct tuck__link link;
 	const void *at;
-	bool in, meant;		/* in the lot; or was let go, and took it */
+	bool in, settled;	/* in the lot; out, with nothing to pass on */
 	struct tuck_sem sem;
 };
 
 /* NULL without memory. */
 struct tuck__parked *tuck__lot_enter(const void *at);
 
-/* Out of it, and freed; a call that let it go in vain goes to another one. */
-void tuck__lot_leave(struct tuck__parked *p);
+/*
+ * Out of it, and freed; a call that let it go in vain goes to another one.
+ * False if there is none.
+ */
+bool tuck__lot_leave(struct tuck__parked *p);
 
 /* What tuck_sem_wait() says, or 0 if it was let go just then. */
 int tuck__lot_wait(struct tuck__parked *p, tuck_ns deadline);
@@ -35,7 +38,7 @@ bool tuck__lot_wake(const void *at, bool all);
 
 /*
  * Try until attempt() says other than EBUSY, or ETIMEDOUT. What it says is 0
- * or a positive error.
+ * or a positive error. EINVAL if it would have to wait for a negative deadline.
  */
 typedef int tuck__attempt(void *object);
 int tuck__lot_acquire(void *object, tuck__attempt *attempt, tuck_ns deadline);
@@ -52,7 +55,7 @@ int tuck__lot_own(void *object, tuck__attempt *take, bool deep);
 /* Once less: 0, EPERM if another one owns it. Nobody does: 0. */
 int tuck__lot_disown(void *object);
 
-/* On the clock of tuck_now(). */
+/* On the clock of tuck_now(). -EINVAL for what is no time of such a clock. */
 tuck_ns tuck__lot_deadline(clockid_t clock, const struct timespec *until);
 
 #endif

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * More of what is wrapped: wrong times, other clocks, and what is passed on
+ * between tasklets and threads.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <tuck.h>
+
+#include "preempt/locks.h"
+#include "trace.h"
+
+#define FAR_PAST INT64_MIN
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
+static sem_t sem;
+
+static void in_tasklet(void (*fn)(void *), void *arg)
+{
+	CHECK_EQ(tuck_join(go(fn, arg), TUCK_FOREVER), 0);
+}
+
+/* Each must wait. */
+static int waits[6];
+
+static void wait_for_all(void *until)
+{
+	const struct timespec *t = until;
+
+	waits[0] = pthread_mutex_timedlock(&m, t);
+	waits[1] = pthread_rwlock_timedrdlock(&rw, t);
+	waits[2] = pthread_rwlock_timedwrlock(&rw, t);
+	waits[3] = pthread_rwlock_clockrdlock(&rw, CLOCK_MONOTONIC, t);
+	waits[4] = pthread_rwlock_clockwrlock(&rw, CLOCK_MONOTONIC, t);
+	waits[5] = pthread_cond_timedwait(&cond, &m, t);
+}
+
+static void check_waits(struct timespec until, int result)
+{
+	in_tasklet(wait_for_all, &until);
+	for (int i = 0; i < 6; i++)
+		CHECK_EQ(waits[i], result);
+	CHECK_EQ(pthread_mutex_trylock(&m), EBUSY);
+}
+
+TEST(times_that_are_none)
+{
+	struct timespec over = { 0, 1000000000 }, under = { 0, -1 };
+	struct timespec past = { (time_t)FAR_PAST, 0 };
+
+	CHECK(tuck_self() > 0);
+	CHECK_EQ(pthread_mutex_lock(&m), 0);
+	CHECK_EQ(pthread_rwlock_wrlock(&rw), 0);
+	check_waits(over, EINVAL);
+	check_waits(under, EINVAL);
+	check_waits(past, ETIMEDOUT);
+	CHECK_EQ(pthread_mutex_clocklock(&m, 12345, &past), EINVAL);
+	CHECK_EQ(pthread_mutex_clocklock(&m, CLOCK_MONOTONIC, &past),
+		 ETIMEDOUT);
+	CHECK_EQ(sem_init(&sem, 0, 0), 0);
+	CHECK_EQ(sem_timedwait(&sem, &over), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(sem_clockwait(&sem, CLOCK_MONOTONIC, &past), -1);
+	CHECK_EQ(errno, ETIMEDOUT);
+}
+
+/* -- a signal that a tasklet was given, but did not live to see -- */
+
+static int ready, woken;
+
+static void *wait_as_thread(void *began)
+{
+	CHECK_EQ(pthread_mutex_lock(&m), 0);
+	*(int *)began = 1;
+	while (!ready)
+		CHECK_EQ(pthread_cond_wait(&cond, &m), 0);
+	woken = 1;
+	CHECK_EQ(pthread_mutex_unlock(&m), 0);
+	return NULL;
+}
+
+static int under_mutex(const int *what)
+{
+	int value;
+
+	CHECK_EQ(pthread_mutex_lock(&m), 0);
+	value = *what;
+	CHECK_EQ(pthread_mutex_unlock(&m), 0);
+	return value;
+}
+
+static void unlock(void *mutex)
+{
+	CHECK_EQ(pthread_mutex_unlock(mutex), 0);
+}
+
+static void wait_as_tasklet(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&m), 0);
+	CHECK_EQ(tuck_defer(unlock, &m), 0);
+	pthread_cond_wait(&cond, &m);
+	mark('!');
+}
+
+TEST(signal_of_one_that_is_killed_goes_to_a_thread)
+{
+	pthread_t thread;
+	int began = 0;
+	tuck_id id;
+
+	CHECK_EQ(pthread_create(&thread, NULL, wait_as_thread, &began), 0);
+	while (!under_mutex(&began))
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	id = go(wait_as_tasklet, NULL);
+	CHECK_EQ(tuck_run(0), 0);
+	CHECK_EQ(pthread_mutex_lock(&m), 0);
+	ready = 1;
+	CHECK_EQ(pthread_mutex_unlock(&m), 0);
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	CHECK_EQ(tuck_kill(id), 0);
+	while (!under_mutex(&woken))
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_TRACE("");
+}
