@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * More of what is wrapped: wrong times, other clocks, and what is passed on
- * between tasklets and threads.
+ * More of what is wrapped: wrong times, other clocks, threads.h, and what is
+ * passed on between tasklets and threads.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <threads.h>
 #include <tuck.h>
 
 #include "preempt/locks.h"
@@ -66,9 +67,82 @@ TEST(times_that_are_none)
 	CHECK_EQ(errno, ETIMEDOUT);
 }
 
+/* -- threads.h -- */
+
+static mtx_t c11_mutex;
+static cnd_t c11_cond;
+static int ready;
+
+static void c11_consume(void *name)
+{
+	CHECK_EQ(mtx_lock(&c11_mutex), thrd_success);
+	while (!ready)
+		CHECK_EQ(cnd_wait(&c11_cond, &c11_mutex), thrd_success);
+	ready--;
+	letter(name);
+	CHECK_EQ(mtx_unlock(&c11_mutex), thrd_success);
+}
+
+static void c11_busy(void *arg)
+{
+	struct timespec t = { 0, 0 };
+
+	(void)arg;
+	CHECK_EQ(mtx_trylock(&c11_mutex), thrd_busy);
+	CHECK_EQ(mtx_timedlock(&c11_mutex, &t), thrd_timedout);
+	CHECK_EQ(mtx_unlock(&c11_mutex), thrd_error);
+}
+
+TEST(threads_of_c11)
+{
+	struct timespec t = { 0, 0 };
+
+	needs_fifo();
+	CHECK_EQ(mtx_init(&c11_mutex, mtx_recursive | mtx_timed), thrd_success);
+	CHECK_EQ(cnd_init(&c11_cond), thrd_success);
+	go(c11_consume, (void *)(uintptr_t) "a");
+	go(c11_consume, (void *)(uintptr_t) "b");
+	go(c11_consume, (void *)(uintptr_t) "c");
+	CHECK_EQ(tuck_run(0), 0);
+	CHECK_EQ(mtx_lock(&c11_mutex), thrd_success);
+	CHECK_EQ(mtx_lock(&c11_mutex), thrd_success);
+	ready = 3;
+	CHECK_EQ(cnd_signal(&c11_cond), thrd_success);
+	in_tasklet(c11_busy, NULL);
+	CHECK_TRACE("");
+	CHECK_EQ(mtx_unlock(&c11_mutex), thrd_success);
+	CHECK_EQ(cnd_timedwait(&c11_cond, &c11_mutex, &t), thrd_timedout);
+	CHECK_EQ(mtx_unlock(&c11_mutex), thrd_success);
+	CHECK_EQ(tuck_run(0), 0);
+	CHECK_TRACE("a");
+	CHECK_EQ(cnd_broadcast(&c11_cond), thrd_success);
+	CHECK_EQ(tuck_run(0), 0);
+	CHECK_TRACE("bc");
+}
+
+static void c11_once(void *done)
+{
+	static once_flag flag = ONCE_FLAG_INIT;
+
+	call_once(&flag, slow_once);
+	CHECK_EQ(once_runs, 1);
+	++*(int *)done;
+}
+
+TEST(call_once_is_pre_empted)
+{
+	int done = 0;
+
+	CHECK_EQ(tuck_quantum_set(100), 0);
+	for (int i = 0; i < 5; i++)
+		go(c11_once, &done);
+	while (done < 5)
+		tuck_yield();
+}
+
 /* -- a signal that a tasklet was given, but did not live to see -- */
 
-static int ready, woken;
+static int woken;
 
 static void *wait_as_thread(void *began)
 {
