@@ -13,6 +13,37 @@
 
 enum { MANY = 5 };
 
+static int deferred;
+
+static void count_deferred(void *)
+{
+	deferred++;
+}
+
+static void spins(void *objects)
+{
+	CHECK_EQ(tuck_defer(count_deferred, nullptr), 0);
+	holds_an_object(objects);
+}
+
+/* Whatever it was at, which the compiler did not think could be left. */
+TEST(killed_wherever_it_is)
+{
+	int objects = 0, rounds = EXACT ? 100 : 5;
+
+	for (int i = 0; i < rounds; i++) {
+		tuck_id id = go(spins, &objects);
+
+		CHECK_EQ(tuck_run(1000 + i), id);
+		CHECK_EQ(objects, 1);
+		CHECK_EQ(tuck_kill(id), 0);
+		CHECK_EQ(tuck_run(0), 0);
+		CHECK_EQ(tuck_join(id, TUCK_FOREVER), -ESRCH);
+		CHECK_EQ(objects, 0);
+		CHECK_EQ(deferred, i + 1);
+	}
+}
+
 static int done;
 
 static void calls_static(void *)

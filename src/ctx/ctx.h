@@ -25,7 +25,8 @@ enum {
 	TUCK__CTX_PROMISED = 16, /* gets a slot when it starts */
 	TUCK__CTX_CALL = 32,	/* calls host->called first when it runs; */
 				/* ABSENT too, so that switches see it */
-	TUCK__CTX_ATOMIC = 64	/* the owner's, not used here */
+	TUCK__CTX_ATOMIC = 64,	/* the owner's, not used here */
+	TUCK__CTX_TICKED = 128	/* the owner's too */
 };
 
 /*

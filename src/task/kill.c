@@ -235,6 +235,8 @@ static _Unwind_Reason_Code at_frame(int version, _Unwind_Action actions,
 	run_on_the_way(s, &here, e);
 	if (extra && !is_same(&extra->inner, &here))
 		extra->inner = here;
+	if (s->current->ctx.flags & TUCK__CTX_TICKED && !tuck__pass_by(frame))
+		s->cache.host->ended();
 	*e = kept;
 	return _URC_NO_REASON;
 }

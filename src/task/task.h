@@ -485,6 +485,12 @@ void tuck__called(struct tuck__ctx *ctx);
 /* The running tasklet ends: its cleanups, unwinding, and no return. */
 tuck__noreturn void tuck__raise(struct tuck__sched *s);
 
+/*
+ * Have the unwinder go on beyond a frame, without its cleanups, if it could
+ * not be left where it is. False if it cannot be passed.
+ */
+bool tuck__pass_by(struct _Unwind_Context *frame);
+
 /* Not while it only looks for a successor, as in the deadlock callback. */
 bool tuck__runs(const struct tuck__sched *s, const struct tuck__tasklet *t);
 

@@ -78,10 +78,24 @@ static void pause_for(struct tuck__sched *s, struct tuck__tasklet *watcher)
 		watcher->result = -ENOMEM;	/* it comes next */
 }
 
+/* Marked meanwhile: a kill finds frames that are not at a call. */
+static void pre_empt(struct tuck__sched *s)
+{
+	struct tuck__tasklet *watcher = s->run_ticks ? tuck__run_by(s) : NULL;
+	uint8_t *flags = &s->current->ctx.flags;
+	uint8_t before = *flags & TUCK__CTX_TICKED;
+
+	*flags |= TUCK__CTX_TICKED;
+	if (watcher)
+		pause_for(s, watcher);
+	else
+		tuck_yield();
+	*flags = (uint8_t)((*flags & ~TUCK__CTX_TICKED) | before);
+}
+
 void tuck_tick(int64_t n)
 {
 	struct tuck__sched *s = tuck__tls;
-	struct tuck__tasklet *watcher;
 
 	if (mine.switches == &none)
 		return;
@@ -102,11 +116,7 @@ void tuck_tick(int64_t n)
 		return;
 	}
 	set_anew(s);
-	watcher = s->run_ticks ? tuck__run_by(s) : NULL;
-	if (watcher)
-		pause_for(s, watcher);
-	else
-		tuck_yield();
+	pre_empt(s);
 }
 
 int tuck_quantum_set(int64_t ticks)

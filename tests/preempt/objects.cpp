@@ -4,11 +4,50 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <string>
 
 static __attribute__((__noinline__)) void dawdle(int n)
 {
 	for (volatile int i = 0; i < n; i++)
 		;
+}
+
+struct object {
+	int *count;
+
+	explicit object(int *of) : count(of)
+	{
+		++*count;
+	}
+	~object()
+	{
+		--*count;
+	}
+	object(const object &) = delete;
+	object &operator=(const object &) = delete;
+};
+
+static __attribute__((__noinline__)) void never_ends(const std::string &text)
+{
+	volatile unsigned sum = 0;
+
+	for (;;) {
+		std::string copy = text + text;
+
+		for (char c : copy)
+			sum = sum + (unsigned char)c;
+		dawdle(3);
+	}
+}
+
+/* Not seen through, or the compiler would know that it throws nothing. */
+static void (*volatile compute)(const std::string &) = never_ends;
+
+void holds_an_object(void *count)
+{
+	object o(static_cast<int *>(count));
+
+	compute("a text that is too long for no allocation at all");
 }
 
 int static_builds;

@@ -3,6 +3,9 @@
 #ifndef OBJECTS_H
 #define OBJECTS_H
 
+/* Holds an object that counts itself at arg, and never ends. */
+void holds_an_object(void *count);
+
 extern int static_builds;
 int slow_static();	/* has a static local */
 
