@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <setjmp.h>
 #include <stdio.h>
+#include <sys/wait.h>
 #include <tuck.h>
 
 #include "preempt/loops.h"
@@ -26,6 +27,24 @@ TEST(each_infinite_loop_is_stopped)
 		CHECK_EQ(tuck_run(10000), 0);
 		CHECK_EQ(tuck_join(id, TUCK_FOREVER), -ESRCH);
 	}
+}
+
+TEST(child_of_a_fork_is_pre_empted)
+{
+	tuck_id id = go(loops[1].fn, &no_flag);
+	int status = -1;
+	pid_t child;
+
+	CHECK_EQ(tuck_run(1000), id);
+	CHECK_EQ(tuck_unblock(id), 0);
+	child = fork();
+	if (child == 0) {
+		alarm(30 * PATIENCE);
+		_exit(tuck_run(1000) == id ? 0 : 1);
+	}
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
+	CHECK_EQ(tuck_drop(id), 0);
 }
 
 TEST(infinite_loops_take_turns)

@@ -13,10 +13,12 @@
  *    is, and wherever, it goes on; at worst it is not pre-empted this time.
  * 3. The timer counts CPU time, so it does not wake a process that waits, and
  *    it runs from the first quantum on.
+ * 4. What has such pages stays loaded.
  *
  * A tasklet that began in this period is spared, so each has between one
  * period and two.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -50,6 +52,15 @@ tuck_id __real_tuck_run(int64_t ticks);
 tuck_id __wrap_tuck_run(int64_t ticks);
 void __sanitizer_cov_8bit_counters_init(char *start, char *end);
 
+/* Once it were unloaded, what is there next would be protected. */
+static void keep_loaded(const void *at)
+{
+	Dl_info info;
+
+	if (dladdr(at, &info) != 0)
+		dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 /* Called before main(), or in dlopen(), for each object file. */
 void __sanitizer_cov_8bit_counters_init(char *start, char *end)
 {
@@ -63,6 +74,7 @@ void __sanitizer_cov_8bit_counters_init(char *start, char *end)
 			return;
 	if (from >= to || n == MODULES)
 		return;
+	keep_loaded(start);
 	modules[n].start = start + (from - (uintptr_t)start);
 	modules[n].end = start + (to - (uintptr_t)start);
 	atomic_store(&modules_n, n + 1);
@@ -127,15 +139,22 @@ static void on_timer(int sig)
 	errno = err;
 }
 
-static void start(void)
+/* A child of fork() has the handlers, but not the timer. */
+static void arm(void)
 {
-	struct sigaction fault = { .sa_sigaction = on_fault };
-	struct sigaction timer = { .sa_handler = on_timer };
 	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL,
 				  .sigev_signo = SIGVTALRM };
 	struct itimerspec period = { { 0, PERIOD }, { 0, PERIOD } };
 	timer_t id;
 
+	if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &id) == 0)
+		timer_settime(id, 0, &period, NULL);
+}
+
+static void start(void)
+{
+	struct sigaction fault = { .sa_sigaction = on_fault };
+	struct sigaction timer = { .sa_handler = on_timer };
 	tuck__safepoint_init();
 	fault.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
 	sigemptyset(&fault.sa_mask);
@@ -144,8 +163,8 @@ static void start(void)
 	sigemptyset(&timer.sa_mask);
 	__real_sigaction(SIGSEGV, &fault, &before);
 	__real_sigaction(SIGVTALRM, &timer, NULL);
-	if (timer_create(CLOCK_PROCESS_CPUTIME_ID, &event, &id) == 0)
-		timer_settime(id, 0, &period, NULL);
+	arm();
+	pthread_atfork(NULL, NULL, arm);
 }
 
 /* The calling thread is a proc by now: its handler of faults comes after. */
