@@ -47,6 +47,11 @@ TEST(child_of_a_fork_is_pre_empted)
 	CHECK_EQ(tuck_drop(id), 0);
 }
 
+TEST(resolver_of_an_ifunc_may_count)
+{
+	CHECK_EQ(chosen(), 1);
+}
+
 TEST(infinite_loops_take_turns)
 {
 	static int flags[LOOPS];

@@ -77,3 +77,23 @@ int long_handlers(void)
 {
 	return __atomic_load_n(&flag, __ATOMIC_RELAXED);
 }
+
+static int chosen_one(void)
+{
+	return 1;
+}
+
+#ifdef __x86_64__	/* a resolver runs before the program is relocated */
+static __attribute__((__no_sanitize__("thread"),
+		      __used__)) int (*choose(void))(void)
+{
+	return chosen_one;
+}
+
+int chosen(void) __attribute__((__ifunc__("choose")));
+#else
+int chosen(void)
+{
+	return chosen_one();
+}
+#endif

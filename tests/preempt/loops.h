@@ -13,6 +13,7 @@ enum { LOOPS = 5 };
 extern const struct loop loops[LOOPS];
 
 void long_handler(int sig);
+int chosen(void);		/* an ifunc, where there are some: 1 */
 int long_handlers(void);	/* that ran to their end */
 
 #endif
