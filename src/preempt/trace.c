@@ -28,7 +28,7 @@ void __sanitizer_cov_trace_pc(void)
 	struct tuck_ticks *t = ticks;
 
 	if (tuck__unlikely(!t))
-		return;		/* in a resolver of an ifunc: before TLS is set */
+		return;		/* an ifunc is resolved: before TLS is set */
 	if (tuck__likely(t->seen == *t->switches && t->left > 1))
 		t->left--;
 	else

@@ -8,7 +8,9 @@
  * call std::terminate() then. A stop function may change a frame's instruction
  * pointer, which nobody but the personality asks for after it: so a frame is
  * made to look as if it were at a call that needs no cleaning up, like that of
- * _Unwind_Resume, which every frame with a cleanup has.
+ * _Unwind_Resume, which every function with a cleanup has. (In a function that
+ * gcc has parted in hot and cold that may be in the other part, with a table
+ * of its own. Then the frame cannot be passed.)
  *
  * The table (LSDA) is that of the Itanium C++ ABI's exception handling, which
  * gcc and clang use for C, too.
