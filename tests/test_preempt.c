@@ -35,6 +35,7 @@ TEST(child_of_a_fork_is_pre_empted)
 	int status = -1;
 	pid_t child;
 
+	NOT_UNDER_TSAN("it takes the fibers of a child for threads");
 	CHECK_EQ(tuck_run(1000), id);
 	CHECK_EQ(tuck_unblock(id), 0);
 	child = fork();

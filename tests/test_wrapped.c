@@ -13,7 +13,8 @@
 
 #define FAR_PAST INT64_MIN
 
-static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER,
+		       own = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
 static pthread_rwlock_t rw = PTHREAD_RWLOCK_INITIALIZER;
 static sem_t sem;
@@ -35,7 +36,10 @@ static void wait_for_all(void *until)
 	waits[2] = pthread_rwlock_timedwrlock(&rw, t);
 	waits[3] = pthread_rwlock_clockrdlock(&rw, CLOCK_MONOTONIC, t);
 	waits[4] = pthread_rwlock_clockwrlock(&rw, CLOCK_MONOTONIC, t);
-	waits[5] = pthread_cond_timedwait(&cond, &m, t);
+	CHECK_EQ(pthread_mutex_lock(&own), 0);
+	waits[5] = pthread_cond_timedwait(&cond, &own, t);
+	CHECK_EQ(pthread_mutex_trylock(&own), EBUSY);
+	CHECK_EQ(pthread_mutex_unlock(&own), 0);
 }
 
 static void check_waits(struct timespec until, int result)
@@ -43,7 +47,6 @@ static void check_waits(struct timespec until, int result)
 	in_tasklet(wait_for_all, &until);
 	for (int i = 0; i < 6; i++)
 		CHECK_EQ(waits[i], result);
-	CHECK_EQ(pthread_mutex_trylock(&m), EBUSY);
 }
 
 TEST(times_that_are_none)

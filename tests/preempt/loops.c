@@ -83,9 +83,9 @@ static int chosen_one(void)
 	return 1;
 }
 
-#ifdef __x86_64__	/* a resolver runs before the program is relocated */
-static __attribute__((__no_sanitize__("thread"),
-		      __used__)) int (*choose(void))(void)
+/* A resolver runs before the program is relocated. */
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
+static __attribute__((__used__)) int (*choose(void))(void)
 {
 	return chosen_one;
 }
