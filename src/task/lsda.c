@@ -17,6 +17,12 @@
  */
 #include "task/task.h"
 
+#ifdef __ARM_EABI_UNWINDER__	/* it does not say where functions begin */
+#define TELLS_REGIONS 0
+#else
+#define TELLS_REGIONS 1
+#endif
+
 enum {	/* how a number is written */
        OMITTED = 0xff,
        ULEB128 = 0x01,
@@ -89,25 +95,21 @@ static uintptr_t find_quiet(const uint8_t *p, uintptr_t at, bool *ret_known)
 
 bool tuck__pass_by(struct _Unwind_Context *frame)
 {
-#ifdef __ARM_EABI_UNWINDER__	/* it does not say where functions begin */
-	(void)frame;
-	return true;
-#else
 	const uint8_t *p = (const uint8_t *)_Unwind_GetLanguageSpecificData(
 		frame);
 	uintptr_t start, at, quiet;
 	int exact = 0;
 	bool known;
 
-	if (!p || *p++ != OMITTED)	/* where landing pads start */
+	if (!TELLS_REGIONS || !p || *p++ != OMITTED)	/* where pads start */
 		return true;
 	if (*p++ != OMITTED)		/* how types are written, and where */
 		read_uleb(&p);
 	start = (uintptr_t)_Unwind_GetRegionStart(frame);
 	at = (uintptr_t)_Unwind_GetIPInfo(frame, &exact) - !exact;
 	quiet = find_quiet(p, at - start, &known);
+	at = start + quiet;
 	if (!known && quiet)
-		_Unwind_SetIP(frame, start + quiet);
+		_Unwind_SetIP(frame, at);
 	return known || quiet;
-#endif
 }
