@@ -855,6 +855,46 @@ TEST(prefer_neither)
 	tuck_chan_free(buffered);
 }
 
+static void receives(void *chan)
+{
+	int elem;
+
+	mark('r'), mark('0');
+	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), 0);
+	mark('r'), mark('1');
+}
+
+static void sends(void *chan)
+{
+	mark('s'), mark('0');
+	CHECK_EQ(tuck_chan_send(chan, &(int){ 1 }, TUCK_FOREVER), 0);
+	mark('s'), mark('1');
+}
+
+static void meet_as(enum tuck_prefer preference, const char *receiver_first,
+		    const char *sender_first)
+{
+	struct tuck_chan *chan = new_chan(sizeof(int), 0);
+
+	CHECK_EQ(tuck_chan_prefer(chan, preference), 0);
+	for (int i = 0; i < 2; i++) {
+		go(i ? sends : receives, chan);
+		go(i ? receives : sends, chan);
+		go_letter("x");
+		let_others_wait();
+		CHECK_TRACE(i ? sender_first : receiver_first);
+	}
+	tuck_chan_free(chan);
+}
+
+TEST(meetings_as_in_scheduling_md)
+{
+	needs_fifo();
+	meet_as(TUCK_PREFER_RECEIVER, "r0s0r1s1x", "s0r0r1xs1");
+	meet_as(TUCK_PREFER_SENDER, "r0s0s1xr1", "s0r0s1r1x");
+	meet_as(TUCK_PREFER_NEITHER, "r0s0s1xr1", "s0r0r1xs1");
+}
+
 TEST(a_buffered_element_switches_nobody)
 {
 	struct tuck_chan *chan = new_chan(sizeof(int), 1);
