@@ -75,6 +75,9 @@ static inline bool tuck__arch_has_shadow_stack(void);
 /* The stack pointer, or what the caller's frame has near it. */
 static inline __attribute__((__always_inline__)) uintptr_t tuck__arch_sp(void);
 
+/* Between two looks at a word that another CPU is about to change. */
+static inline void tuck__arch_relax(void);
+
 #include "port.h"
 
 _Static_assert(TUCK__ARCH_FIRST >= TUCK__ARCH_FRAME &&

@@ -55,4 +55,10 @@ static inline uintptr_t tuck__arch_sp(void)
 	return sp;
 }
 
+static inline void tuck__arch_relax(void)
+{
+	/* yield does nothing on most. */
+	__asm__ volatile("isb" : : : "memory");
+}
+
 #endif

@@ -51,4 +51,9 @@ static inline uintptr_t tuck__arch_sp(void)
 	return sp;
 }
 
+static inline void tuck__arch_relax(void)
+{
+	__asm__ volatile("yield" : : : "memory");
+}
+
 #endif

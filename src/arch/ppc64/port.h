@@ -60,4 +60,10 @@ static inline uintptr_t tuck__arch_sp(void)
 	return sp;
 }
 
+static inline void tuck__arch_relax(void)
+{
+	/* yield */
+	__asm__ volatile("or 27, 27, 27" : : : "memory");
+}
+
 #endif

@@ -54,4 +54,10 @@ static inline uintptr_t tuck__arch_sp(void)
 	return sp;
 }
 
+static inline void tuck__arch_relax(void)
+{
+	/* pause, which other CPUs take for a fence of nothing. */
+	__asm__ volatile(".4byte 0x0100000f" : : : "memory");
+}
+
 #endif

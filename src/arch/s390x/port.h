@@ -51,4 +51,10 @@ static inline uintptr_t tuck__arch_sp(void)
 	return sp;
 }
 
+static inline void tuck__arch_relax(void)
+{
+	/* It has none. */
+	__asm__ volatile("" : : : "memory");
+}
+
 #endif
