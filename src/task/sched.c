@@ -37,6 +37,13 @@
 #define SPIN_MAX	TUCK_US(20)
 #define SPIN_MIN	TUCK_US(1)
 
+/*
+ * After a sleep as short as this it is worth a try: those who sleep both take
+ * each other's wake-ups for slowness. After a vain one, so many pass without.
+ */
+#define SPIN_WORTH	TUCK_US(200)
+#define SPIN_PAUSES_MAX	128
+
 /* With fewer tasklets than this all of them are in the cache anyway. */
 #define MANY		256
 
@@ -51,6 +58,7 @@ static __thread int make_error;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t thread_ends;
 static bool have_key;
+static atomic_bool many_cpus;	/* that procs run on */
 
 /* -- idle without a poller -- */
 
@@ -175,32 +183,95 @@ static tuck_ns trim_if_idle(struct tuck__sched *s, tuck_ns now)
 	return TUCK_FOREVER;
 }
 
+/* -- looking before a sleep -- */
+
+void tuck__spun(struct tuck__sched *s, bool in_vain)
+{
+	if (!in_vain) {
+		s->spin = SPIN_MAX;
+		s->spin_pauses_next = 1;
+		return;
+	}
+	s->spin /= 2;
+	if (s->spin >= SPIN_MIN)
+		return;
+	s->spin = 0;
+	s->spin_pauses = s->spin_pauses_next;
+	if (s->spin_pauses_next < SPIN_PAUSES_MAX)
+		s->spin_pauses_next *= 2;
+}
+
+/* The inbox has ended a sleep. */
+static void learn_to_spin(struct tuck__sched *s, tuck_ns slept)
+{
+	if (slept > SPIN_WORTH ||
+	    !atomic_load_explicit(&many_cpus, memory_order_relaxed) || s->spin)
+		return;
+	if (s->spin_pauses > 0)
+		s->spin_pauses--;
+	else
+		s->spin = SPIN_MAX;
+}
+
 /*
  * Others may be about to post, sooner than the kernel would let this thread
  * sleep and wake it: look for as long as that has been so lately.
  */
 static bool spin(struct tuck__sched *s)
 {
+	bool found = false;
 	tuck_ns begin;
 
 	if (s->spin < SPIN_MIN)
 		return false;
 	begin = tuck_now();
 	do
-		for (int i = 0; i < 16; i++)
-			if (atomic_load_explicit(&s->inbox,
-						 memory_order_relaxed))
-				return true;
-	while (tuck_now() - begin < s->spin);
-	s->spin /= 2;
-	return false;
+		for (int i = 0; i < 16 && !found; i++) {
+			found = tuck__has_post(s);
+			tuck__arch_relax();
+		}
+	while (!found && tuck_now() - begin < s->spin);
+	tuck__spun(s, !found);
+	return found;
 }
 
-/* The inbox has ended a sleep. */
-static void learn_to_spin(struct tuck__sched *s, tuck_ns slept)
+bool tuck__may_watch(struct tuck__sched *s)
 {
-	if (slept < SPIN_MAX && s->many_cpus)
-		s->spin = SPIN_MAX;
+	return tuck__list_empty(&s->ready) && s->spin >= SPIN_MIN &&
+	       !tuck__has_post(s) && !tuck__run_by(s) && --s->until_look >= 0;
+}
+
+/* Stop, unless it is over; or being so, by one who is at it just now. */
+static bool unwatch(_Atomic(uint32_t) *state)
+{
+	uint32_t watched = TUCK__FAR_WATCHED;
+
+	if (atomic_compare_exchange_strong(state, &watched, TUCK__FAR_WAITS))
+		return false;
+	while (atomic_load(state) != TUCK__FAR_OVER)
+		sched_yield();
+	return true;
+}
+
+bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state)
+{
+	tuck_ns begin = 0, now = 0;
+
+	do {
+		for (int i = 0; i < 16; i++) {
+			if (atomic_load_explicit(state, memory_order_acquire) ==
+			    TUCK__FAR_OVER) {
+				tuck__spun(s, false);
+				return true;
+			}
+			tuck__arch_relax();
+		}
+		now = tuck_now();
+		if (!begin)
+			begin = now;
+	} while (!tuck__has_post(s) && now - begin < s->spin);
+	tuck__spun(s, true);
+	return unwatch(state);
 }
 
 /* Nothing is ready: wait until something may be. */
@@ -221,6 +292,7 @@ static void wait_for_work(struct tuck__sched *s)
 	if (!atomic_load(&s->inbox))
 		s->idle->wait(s, s->idle_arg, deadline);
 	atomic_store(&s->sleeping, 0);
+	s->until_look = s->look_every;
 	if (atomic_load(&s->inbox))
 		learn_to_spin(s, tuck_now() - now);
 	if (forever)
@@ -242,12 +314,11 @@ static tuck__cold void find_work(struct tuck__sched *s)
 {
 	int err = errno;	/* of the tasklet that is about to stop */
 
-	if (!tuck__list_empty(&s->ready))
+	if (!tuck__list_empty(&s->ready) || s->until_look < 0)
 		tuck__look_if_due(s);	/* may end those who are ready */
 	if (!tuck__list_empty(&s->ready))
 		return;
 	tuck__ctx_check_place(&s->current->ctx);	/* no switch finds it */
-	s->until_look = s->look_every;
 	s->recheck = RECHECK_MIN;
 	s->trim_at = TUCK_FOREVER;
 	s->trimmed = false;
@@ -575,10 +646,25 @@ static void set_up(void)
 	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
 }
 
+/* Of this thread and of those before: one may be bound to each CPU. */
+static void see_cpus(void)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static cpu_set_t seen;
+	cpu_set_t cpus;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
+		return;
+	pthread_mutex_lock(&lock);
+	CPU_OR(&seen, &seen, &cpus);
+	if (CPU_COUNT(&seen) > 1)
+		atomic_store_explicit(&many_cpus, true, memory_order_relaxed);
+	pthread_mutex_unlock(&lock);
+}
+
 static void init(struct tuck__sched *s, const struct tuck_config *config)
 {
 	pthread_condattr_t attr;
-	cpu_set_t cpus;
 
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
@@ -594,12 +680,14 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->runner = NULL;
 	s->run = 0;
 	s->spin = 0;
-	s->many_cpus = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 &&
-		       CPU_COUNT(&cpus) > 1;
+	s->spin_pauses = 0;
+	s->spin_pauses_next = 1;
+	see_cpus();
 	s->fd_waiters = 0;
 	s->thread = gettid();
 	s->stuck = s->kick_pending = false;
 	s->io = NULL;
+	s->spare_wait = NULL;
 	s->io_fini = NULL;
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	atomic_store(&s->inbox, 0);

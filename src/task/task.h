@@ -187,6 +187,7 @@ struct tuck__far_kind {
 
 enum tuck__far_state {
 	TUCK__FAR_WAITS,
+	TUCK__FAR_WATCHED,		/* its proc looks, need not be woken */
 	TUCK__FAR_TAKEN,		/* it is over; how is being noted, */
 	TUCK__FAR_OVER			/* or has been */
 };
@@ -241,6 +242,7 @@ struct tuck__sched {
 	bool kick_pending;
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
+	void *spare_wait;		/* chan's, or NULL */
 
 	const struct tuck_policy *policy; /* NULL: first in, first out */
 	void *policy_state;
@@ -258,7 +260,8 @@ struct tuck__sched {
 	tuck_ns cpu_at;			/* of the last accounted switch */
 	tuck_ns recheck;		/* how long until the next question */
 	tuck_ns spin;			/* how long to look before a sleep */
-	bool many_cpus;
+	uint32_t spin_pauses;		/* short sleeps until the next try, */
+	uint32_t spin_pauses_next;	/* and when that is in vain, too */
 	tuck_ns trim_at, trimmed_at;	/* in this idle time; the last time */
 	bool trimmed;
 	pid_t thread;			/* as gettid(2) has it */
@@ -318,6 +321,23 @@ struct tuck__tasklet *tuck__next(struct tuck__sched *s);
  * goes back straight to who made the call.
  */
 int tuck__park(struct tuck__sched *s);
+
+/*
+ * Whether a wait that others end is likely to be over sooner than a switch
+ * away and back: nobody else is ready, and lately it was worth looking. Each
+ * true counts as a switch. Then watch: true, and *state is OVER; or false,
+ * and it has gone from WATCHED to WAITS.
+ */
+bool tuck__may_watch(struct tuck__sched *s);
+bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state);
+
+/* So it turned out to be; watch says it itself. */
+void tuck__spun(struct tuck__sched *s, bool in_vain);
+
+static inline bool tuck__has_post(const struct tuck__sched *s)
+{
+	return atomic_load_explicit(&s->inbox, memory_order_relaxed) != 0;
+}
 
 /* Run t now; the caller is in a queue already, or waits. */
 int tuck__run_now(struct tuck__sched *s, struct tuck__tasklet *t);

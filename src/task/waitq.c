@@ -33,26 +33,29 @@
 #include "ctx/slots.h"
 #include "task/waitq.h"
 
-#define SPINS	100		/* then its holder may have no CPU */
+#define SPINS	128		/* then its holder may have no CPU */
+#define SPINS_SHORT	4	/* that long most have it, */
+#define SPINS_EACH	8	/* then let them, between two looks */
 
 static atomic_int owners;
 static struct tuck__link contended = { &contended, &contended };
 
 /* -- locks -- */
 
-void tuck__spin_lock(atomic_int *l)
+void tuck__spin_for(atomic_int *l)
 {
-	int n = 0;
+	int n = 0, each = 1;
 
-	while (atomic_exchange_explicit(l, 1, memory_order_acquire))
-		while (atomic_load_explicit(l, memory_order_relaxed))
-			if (++n > SPINS)
-				sched_yield();
-}
-
-void tuck__spin_unlock(atomic_int *l)
-{
-	atomic_store_explicit(l, 0, memory_order_release);
+	do {
+		for (int i = 0; i < each; i++)
+			tuck__arch_relax();
+		n += each;
+		if (n > SPINS_SHORT && each < SPINS_EACH)
+			each *= 2;
+		if (n > SPINS)
+			sched_yield();
+	} while (atomic_load_explicit(l, memory_order_relaxed) ||
+		 atomic_exchange_explicit(l, 1, memory_order_acquire));
 }
 
 void tuck__waitq_lock(struct tuck__waitq *q)

@@ -59,8 +59,19 @@ struct tuck__ownedq {
  * A lock of our own: nobody waits, switches or calls the system while he has
  * it, but where many are told at once. All zero it is free.
  */
-void tuck__spin_lock(atomic_int *l);
-void tuck__spin_unlock(atomic_int *l);
+void tuck__spin_for(atomic_int *l);
+
+static inline void tuck__spin_lock(atomic_int *l)
+{
+	if (tuck__unlikely(
+		    atomic_exchange_explicit(l, 1, memory_order_acquire)))
+		tuck__spin_for(l);
+}
+
+static inline void tuck__spin_unlock(atomic_int *l)
+{
+	atomic_store_explicit(l, 0, memory_order_release);
+}
 
 /* Queues with an owner share one, so that who waits for whom can be seen. */
 void tuck__waitq_lock(struct tuck__waitq *q);
