@@ -23,6 +23,19 @@
 
 #define REMEMBERED	64
 
+/* At the beginning of a cache line. */
+static struct tuck_chan *allocate(void)
+{
+	char *memory = tuck__alloc(sizeof(struct tuck_chan) + TUCK__LINE);
+	struct tuck_chan *chan;
+
+	if (!memory)
+		return NULL;
+	chan = (void *)(memory + TUCK__LINE - (uintptr_t)memory % TUCK__LINE);
+	chan->memory = memory;
+	return chan;
+}
+
 struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 {
 	struct tuck__sched *s = tuck__sched();
@@ -33,12 +46,12 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 	    __builtin_mul_overflow(elem_bytes, capacity, &bytes) ||
 	    bytes > PTRDIFF_MAX)
 		return NULL;
-	chan = tuck__alloc(sizeof(*chan));
+	chan = allocate();
 	if (!chan)
 		return NULL;
 	chan->ring = capacity ? tuck__alloc(bytes ? bytes : 1) : NULL;
 	if (capacity && !chan->ring) {
-		tuck__free(chan);
+		tuck__free(chan->memory);
 		return NULL;
 	}
 	chan->magic = TUCK__CHAN_LIVE;
@@ -433,7 +446,8 @@ static void remember(struct tuck_chan *chan)
 	freed[next] = chan;
 	next = (next + 1) % REMEMBERED;
 	pthread_mutex_unlock(&lock);
-	tuck__free(oldest);
+	if (oldest)
+		tuck__free(oldest->memory);
 }
 
 void tuck__chan_ref(struct tuck_chan *chan)

@@ -9,23 +9,36 @@
 
 #include "task/task.h"
 
+/*
+ * Two cache lines, and what is seldom used. The first one hardly changes; the
+ * second travels between the CPUs of procs that share the channel, once for
+ * each operation.
+ */
 struct tuck_chan {
 	uint32_t magic;
 	uint32_t elem_bytes;
-	size_t capacity, count, first;	/* of the ring, in elements */
-	struct tuck__link senders, receivers;
+	size_t capacity;		/* of the ring */
 	_Atomic(tuck_id) home;		/* its proc's main tasklet; or SHARED */
-	_Atomic(uint8_t) prefer;
-	bool closed;
-	bool moving;			/* on its way to be shared, */
-	struct tuck_chan *moves_next;	/* with these */
 	char *ring;
 	int *errs;			/* of cells; NULL: never any */
-	atomic_int lock;		/* of all above, while it is shared */
-	_Atomic(uint32_t) refs;
+	struct tuck_chan *moves_next;	/* on their way to be shared, too */
+	void *memory;			/* to be given back */
+	_Atomic(uint8_t) prefer;
+	bool moving;			/* on its way to be shared */
 	atomic_bool dismissed;		/* its proc is to free it */
+
+	struct tuck__link senders, receivers;
+	size_t count, first;		/* of the ring, elements */
+	atomic_int lock;		/* of all this, if it is shared */
+	_Atomic(uint32_t) refs;
+	uint32_t places;		/* of waits, queued or not any more */
+	bool closed;
+	bool left;			/* freed, but for those places */
+
 	struct tuck__request dismissal;
 };
+
+#define TUCK__LINE 64u		/* bytes of a cache line */
 
 #define TUCK__SHARED ((tuck_id)0)	/* home: any proc, under the lock */
 

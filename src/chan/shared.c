@@ -15,6 +15,10 @@
 #include "chan/shared.h"
 #include "task/waitq.h"
 
+/* Between two looks at a buffer; some 20 ns each. */
+#define PAUSES_MIN	8
+#define PAUSES_MAX	64
+
 /* -- with the lock: others' waits (shared_wait.c, 1 and 2) -- */
 
 static inline struct tuck__place *place_of(struct tuck__link *l)
@@ -24,7 +28,7 @@ static inline struct tuck__place *place_of(struct tuck__link *l)
 
 static inline bool waits(const struct tuck__place *p)
 {
-	return atomic_load(&p->wait->far.state) == TUCK__FAR_WAITS;
+	return atomic_load(&p->wait->far.state) <= TUCK__FAR_WATCHED;
 }
 
 /* Those who wait no more leave. */
@@ -35,30 +39,52 @@ static bool anybody_in(struct tuck__link *queue)
 	return !tuck__list_empty(queue);
 }
 
+/*
+ * Once. It is not looked at first: the line would come twice, to be read and
+ * to be written.
+ */
+static bool take(struct tuck__shared_wait *w)
+{
+	uint32_t state = TUCK__FAR_WATCHED;
+	bool watched = atomic_compare_exchange_strong(&w->far.state, &state,
+						      TUCK__FAR_TAKEN);
+
+	if (!watched && (state != TUCK__FAR_WAITS ||
+			 !atomic_compare_exchange_strong(&w->far.state, &state,
+							 TUCK__FAR_TAKEN)))
+		return false;
+	w->watched = watched;
+	return true;
+}
+
 /* Who waits longest is taken and out of the queue; or NULL. */
-static struct tuck__place *take_first(struct tuck__link *queue)
+static struct tuck__place *take_first(struct tuck_chan *chan,
+				      struct tuck__link *queue)
 {
 	while (!tuck__list_empty(queue)) {
 		struct tuck__place *p = place_of(queue->next);
-		uint32_t state = TUCK__FAR_WAITS;
 
-		tuck__link_remove(&p->link);
-		if (atomic_compare_exchange_strong(&p->wait->far.state, &state,
-						   TUCK__FAR_TAKEN))
+		__builtin_prefetch((char *)p - TUCK__LINE, 1);
+		tuck__link_cut(&p->link);
+		if (take(p->wait)) {
+			chan->places--;
 			return p;
+		}
+		tuck__link_init(&p->link);	/* its proc takes it out, too */
 	}
 	return NULL;
 }
 
-/* One that was taken has its result: whom to wake. */
+/* One that was taken has its result: whom to wake, or 0. */
 static tuck_id complete(struct tuck__place *p, int result)
 {
 	struct tuck__shared_wait *w = p->wait;
-	tuck_id id = w->id;
+	tuck_id id = w->watched ? 0 : w->id;
 
 	w->went = (uint32_t)(p - w->places);
 	w->result = result;
-	atomic_store(&w->far.state, TUCK__FAR_OVER);
+	atomic_store_explicit(&w->far.state, TUCK__FAR_OVER,
+			      memory_order_release);
 	return id;
 }
 
@@ -91,7 +117,7 @@ struct tuck__outcome tuck__shared_send(struct tuck_chan *chan, const void *elem,
 
 	if (chan->closed)
 		return (struct tuck__outcome){ .result = -EPIPE };
-	p = take_first(&chan->receivers);
+	p = take_first(chan, &chan->receivers);
 	if (p) {
 		if (!err)
 			tuck__elem_copy(p->cell, elem, chan->elem_bytes);
@@ -116,7 +142,7 @@ struct tuck__outcome tuck__shared_recv(struct tuck_chan *chan, void *ret_elem)
 
 	if (had)
 		r = tuck__ring_pop(chan, ret_elem);
-	p = take_first(&chan->senders);
+	p = take_first(chan, &chan->senders);
 	if (!p)
 		return (struct tuck__outcome){ .result = r };
 	if (had)
@@ -141,22 +167,16 @@ void tuck__shared_let_go(struct tuck__sched *s, tuck_id id, bool first)
 		tuck__far_wake(id);
 }
 
-static struct tuck__shared_wait *prepare(struct tuck__sched *s,
-					 struct tuck_chan *chan, int op,
-					 void *elem, int err)
+static void prepare(struct tuck__sched *s, struct tuck__shared_wait *w,
+		    struct tuck_chan *chan, int op, void *elem, int err)
 {
-	struct tuck__shared_wait *w = tuck__shared_wait_new(s, s->current, 1,
-							    chan->elem_bytes);
-	struct tuck__place *p;
+	struct tuck__place *p = &w->places[0];
 
-	if (!w)
-		return NULL;
-	p = &w->places[0];
 	tuck__place_init(w, 0, chan, op, elem, (char *)(p + 1));
 	p->err = err;
+	tuck__shared_wait_watch(s, w);
 	if (op == TUCK_SEND)
 		tuck__elem_copy(p->cell, elem, chan->elem_bytes);
-	return w;
 }
 
 /*
@@ -167,42 +187,110 @@ static struct tuck__shared_wait *prepare(struct tuck__sched *s,
 static int attempt_or_wait(struct tuck__sched *s, struct tuck_chan *chan,
 			   int op, void *elem, int err)
 {
-	struct tuck__shared_wait *w = prepare(s, chan, op, elem, err);
+	struct tuck__shared_wait *w = tuck__shared_wait_new(s, s->current, 1,
+							    chan->elem_bytes);
 	struct tuck__outcome o;
 
 	if (!w) {
 		tuck__far_undo(s);
 		return -ENOMEM;
 	}
+	prepare(s, w, chan, op, elem, err);
 	tuck__spin_lock(&chan->lock);
 	o = tuck__shared_attempt(chan, op, elem, err);
 	if (o.result == TUCK__MUST_WAIT)
 		tuck__place_enter(&w->places[0]);
 	tuck__spin_unlock(&chan->lock);
-	if (o.result == TUCK__MUST_WAIT) {
-		tuck__wait_for(s, TUCK__WHY_SHARED, w);
-		return tuck__park(s);
-	}
+	if (o.result == TUCK__MUST_WAIT)
+		return tuck__shared_park(s, w);
 	tuck__shared_wait_free(s, w);
 	tuck__far_undo(s);
 	return tuck__shared_done(s, o);
 }
 
+/* Locked, and it must wait: in the queue, if that calls nobody. */
+static struct tuck__shared_wait *enter_at_once(struct tuck__sched *s,
+					       struct tuck_chan *chan, int op,
+					       void *elem, int err,
+					       tuck_ns deadline)
+{
+	struct tuck__shared_wait *w;
+
+	if (!tuck__waitq_for_good(s->current, deadline))
+		return NULL;
+	w = tuck__shared_wait_spare(s, chan);
+	if (!w)
+		return NULL;
+	tuck__far_begin(s, TUCK_FOREVER);
+	prepare(s, w, chan, op, elem, err);
+	tuck__place_enter(&w->places[0]);
+	return w;
+}
+
+/*
+ * A buffer that is full or empty need not be so for long: look again, less
+ * and less often, so that the others have the channel to themselves between.
+ */
+static struct tuck__outcome try_again(struct tuck__sched *s,
+				      struct tuck_chan *chan, int op,
+				      void *elem, int err)
+{
+	tuck_ns begin = tuck_now();
+	struct tuck__outcome o;
+	int pauses = PAUSES_MIN;
+
+	do {
+		for (int i = 0; i < pauses; i++)
+			tuck__arch_relax();
+		if (pauses < PAUSES_MAX)
+			pauses *= 2;
+		tuck__spin_lock(&chan->lock);
+		o = tuck__shared_attempt(chan, op, elem, err);
+		tuck__spin_unlock(&chan->lock);
+	} while (o.result == TUCK__MUST_WAIT && !tuck__has_post(s) &&
+		 tuck_now() - begin < s->spin);
+	tuck__spun(s, o.result == TUCK__MUST_WAIT);
+	return o;
+}
+
+static tuck__noinline int must_wait(struct tuck__sched *s,
+				    struct tuck_chan *chan, int op, void *elem,
+				    int err, tuck_ns deadline)
+{
+	int r;
+
+	if (deadline == TUCK_NOWAIT)
+		return -EAGAIN;
+	if (chan->capacity && tuck__may_watch(s)) {
+		struct tuck__outcome o = try_again(s, chan, op, elem, err);
+
+		if (o.result != TUCK__MUST_WAIT)
+			return tuck__shared_done(s, o);
+	}
+	r = tuck__far_begin(s, deadline);
+	return r < 0 ? r : attempt_or_wait(s, chan, op, elem, err);
+}
+
 int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 		    void *elem, int err, tuck_ns deadline)
 {
+	struct tuck__shared_wait *w = NULL;
 	struct tuck__outcome o;
-	int r;
 
+	/* Lines that partners had last: all on their way at once. */
+	__builtin_prefetch(&chan->lock, 1);
+	__builtin_prefetch(s->spare_wait, 1);
+	__builtin_prefetch((char *)s->spare_wait + TUCK__LINE, 1);
 	tuck__spin_lock(&chan->lock);
 	o = tuck__shared_attempt(chan, op, elem, err);
+	if (o.result == TUCK__MUST_WAIT && !chan->capacity)
+		w = enter_at_once(s, chan, op, elem, err, deadline);
 	tuck__spin_unlock(&chan->lock);
-	if (o.result != TUCK__MUST_WAIT)
-		return tuck__shared_done(s, o);
-	if (deadline == TUCK_NOWAIT)
-		return -EAGAIN;
-	r = tuck__far_begin(s, deadline);
-	return r < 0 ? r : attempt_or_wait(s, chan, op, elem, err);
+	if (w)
+		return tuck__shared_park(s, w);
+	if (o.result == TUCK__MUST_WAIT)
+		return must_wait(s, chan, op, elem, err, deadline);
+	return tuck__shared_done(s, o);
 }
 
 /* -- the other calls -- */
@@ -214,12 +302,12 @@ static void wake_all(struct tuck_chan *chan, struct tuck__link *queue)
 
 	do {
 		tuck__spin_lock(&chan->lock);
-		p = take_first(queue);
+		p = take_first(chan, queue);
 		id = p ? complete(p, -EPIPE) : 0;
 		tuck__spin_unlock(&chan->lock);
 		if (id)
 			tuck__far_wake(id);
-	} while (id);
+	} while (p);
 }
 
 int tuck__shared_close(struct tuck_chan *chan)
@@ -240,6 +328,8 @@ int tuck__shared_close(struct tuck_chan *chan)
 /* After all who wait at it found it alive, since they had its lock then. */
 void tuck__shared_free(struct tuck_chan *chan)
 {
+	bool last;
+
 	tuck__spin_lock(&chan->lock);
 	chan->magic = TUCK__CHAN_FREED;
 	chan->closed = true;
@@ -247,7 +337,12 @@ void tuck__shared_free(struct tuck_chan *chan)
 	tuck__spin_unlock(&chan->lock);
 	wake_all(chan, &chan->senders);
 	wake_all(chan, &chan->receivers);
-	tuck__chan_unref(chan);
+	tuck__spin_lock(&chan->lock);
+	chan->left = chan->places > 0;
+	last = !chan->left;
+	tuck__spin_unlock(&chan->lock);
+	if (last)
+		tuck__chan_unref(chan);
 }
 
 static int length(const struct tuck__link *queue)

@@ -24,23 +24,55 @@ _Static_assert(offsetof(struct tuck__place, is_case) ==
 		       offsetof(struct tuck__waiter, is_case),
 	       "both are found in queues");
 
-/* The block of a wait; the cells of its elements are behind the places. */
+/*
+ * The block of a wait; the cells of its elements are behind the places. All
+ * that its partner writes is in the first cache line, if it has one place and
+ * its element is small.
+ */
 struct tuck__shared_wait {
 	struct tuck__far far;
 	tuck_id id;
-	struct tuck_case *user;	/* NULL: no select */
-	uint32_t n, slice_class;
 	uint32_t went;		/* once it is OVER: which one, */
 	int result;		/* and how */
-	struct tuck__place places[];
+	uint64_t small;		/* a cell */
+	struct tuck_case *user;	/* NULL: no select */
+	uint32_t n, slice_class;
+	bool watches;		/* its proc, at first */
+	bool watched;		/* and still when it was taken */
+	_Alignas(8) struct tuck__place places[];
 };
 
+_Static_assert(sizeof(void *) != 8 ||
+		       offsetof(struct tuck__shared_wait, places) == 64,
+	       "its places begin with a cache line");
+
 /* -- shared_wait.c -- */
+
+static inline uint64_t tuck__shared_wait_bytes(uint32_t n, uint64_t bytes)
+{
+	return sizeof(struct tuck__shared_wait) +
+	       (uint64_t)n * sizeof(struct tuck__place) + bytes;
+}
 
 /* For n places and their elements' bytes; NULL without memory. */
 struct tuck__shared_wait *tuck__shared_wait_new(struct tuck__sched *s,
 						struct tuck__tasklet *t,
 						uint32_t n, uint64_t bytes);
+
+/* For the current tasklet to wait at chan, if one is at hand; or NULL. */
+struct tuck__shared_wait *tuck__shared_wait_spare(struct tuck__sched *s,
+						  const struct tuck_chan *chan);
+
+/*
+ * One that is to begin: its partner need not wake who waits, if its proc has
+ * nothing better to do than to look for it.
+ */
+static inline void tuck__shared_wait_watch(struct tuck__sched *s,
+					   struct tuck__shared_wait *w)
+{
+	w->watches = tuck__may_watch(s);
+	w->far.state = w->watches ? TUCK__FAR_WATCHED : TUCK__FAR_WAITS;
+}
 
 /* One that has not begun, or is over. */
 void tuck__shared_wait_free(struct tuck__sched *s, struct tuck__shared_wait *w);
@@ -48,6 +80,9 @@ void tuck__shared_wait_free(struct tuck__sched *s, struct tuck__shared_wait *w);
 /* Set up place i, in no queue yet; returns where the next one's cell is. */
 char *tuck__place_init(struct tuck__shared_wait *w, uint32_t i,
 		       struct tuck_chan *chan, int op, void *elem, char *cell);
+
+/* By the running tasklet, which has entered: until w is over. The result. */
+int tuck__shared_park(struct tuck__sched *s, struct tuck__shared_wait *w);
 
 /* With the channel's lock: to the end of its queue, or before another. */
 void tuck__place_enter(struct tuck__place *p);
@@ -62,7 +97,7 @@ void tuck__place_enter_before(struct tuck__place *p, struct tuck__link *l);
 struct tuck__outcome {
 	int result;
 	bool first;		/* id is preferred, if it is of this proc */
-	tuck_id id;		/* whose wait has ended, or 0 */
+	tuck_id id;		/* to be woken, or 0 */
 };
 
 /* With the lock: whether tuck__shared_attempt() would have a result. */

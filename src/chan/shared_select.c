@@ -111,12 +111,14 @@ static struct tuck__shared_wait *prepare(struct tuck__sched *s,
 	for (int i = 0; i < n; i++) {
 		struct tuck_case *c = &cases[i];
 
-		if (c->chan && c->op == TUCK_SEND)
-			tuck__elem_copy(cell, c->elem, c->chan->elem_bytes);
 		cell = tuck__place_init(w, (uint32_t)i, c->chan, (int)c->op,
 					c->elem, cell);
-		if (c->chan)
-			order[(*ret_n)++] = &w->places[i];
+		if (!c->chan)
+			continue;
+		if (c->op == TUCK_SEND)
+			tuck__elem_copy(w->places[i].cell, c->elem,
+					c->chan->elem_bytes);
+		order[(*ret_n)++] = &w->places[i];
 	}
 	sort(order, *ret_n);
 	return w;
@@ -136,15 +138,15 @@ static int select_once(struct tuck__sched *s, struct tuck_case *cases, int n,
 		tuck__far_undo(s);
 	if (!w)
 		return -ENOMEM;
+	if (wait)
+		tuck__shared_wait_watch(s, w);
 	lock_all(order, n_order);
 	o = go(s, order, n_order, &p);
 	for (uint32_t k = 0; k < n_order && wait && !p; k++)
 		tuck__place_enter(order[k]);
 	unlock_all(order, n_order);
-	if (wait && !p) {
-		tuck__wait_for(s, TUCK__WHY_SHARED, w);
-		return tuck__case_answer(cases, tuck__park(s));
-	}
+	if (wait && !p)
+		return tuck__case_answer(cases, tuck__shared_park(s, w));
 	i = p ? (int)(p - w->places) : -EAGAIN;
 	tuck__shared_wait_free(s, w);
 	if (wait)
