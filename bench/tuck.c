@@ -2,6 +2,7 @@
 /* Tuck itself, through its public headers: the works that the peers do. */
 #include <alloca.h>
 #include <limits.h>
+#include <sched.h>
 #include <tuck.h>
 #include "base/config.h"
 #include "bench.h"
@@ -207,23 +208,40 @@ static double work_buffered(long n)
 	return bench_per_op(consume_batch, 1);
 }
 
-/* The same with the other end on another thread. */
+/* The same with the other end on another thread, each on a CPU of its own. */
+static void start_elsewhere(void (*fn)(void *), void *arg)
+{
+	struct tuck_proc_attr attr = { 0 };
+	cpu_set_t cpus;
+	int cpu = 0;
+
+	BENCH_CHECK(!sched_getaffinity(0, sizeof(cpus), &cpus));
+	while (!CPU_ISSET(cpu, &cpus))
+		cpu++;
+	for (attr.cpu = cpu + 2; attr.cpu <= CPU_SETSIZE; attr.cpu++)
+		if (CPU_ISSET(attr.cpu - 1, &cpus))
+			break;
+	BENCH_CHECK(attr.cpu <= CPU_SETSIZE);
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	BENCH_CHECK(!sched_setaffinity(0, sizeof(cpus), &cpus));
+	BENCH_CHECK(tuck_proc_start(&attr, fn, arg) >= 0);
+}
+
 static double work_procs_pingpong(long n)
 {
 	(void)n;
-	bench_clock = CLOCK_MONOTONIC;
 	chan_to = chan_new(0);
 	chan_back = chan_new(0);
-	BENCH_CHECK(tuck_proc_start(NULL, pong, NULL) >= 0);
-	return bench_per_op(pingpong_batch, 2);
+	start_elsewhere(pong, NULL);
+	return bench_per_op_bursts(pingpong_batch, 2);
 }
 
 static double work_procs_buffered(long n)
 {
-	bench_clock = CLOCK_MONOTONIC;
 	chan_to = chan_new((size_t)n);
-	BENCH_CHECK(tuck_proc_start(NULL, producer, chan_to) >= 0);
-	return bench_per_op(consume_batch, 1);
+	start_elsewhere(producer, chan_to);
+	return bench_per_op_bursts(consume_batch, 1);
 }
 
 static struct tuck_mutex mutex;
