@@ -220,17 +220,17 @@ static void learn_to_spin(struct tuck__sched *s, tuck_ns slept)
 static bool spin(struct tuck__sched *s)
 {
 	bool found = false;
-	tuck_ns begin;
+	tuck_ns end;
 
 	if (s->spin < SPIN_MIN)
 		return false;
-	begin = tuck_now();
+	end = sooner(tuck_now() + s->spin, tuck__heap_next(&s->timers));
 	do
 		for (int i = 0; i < 16 && !found; i++) {
 			found = tuck__has_post(s);
 			tuck__arch_relax();
 		}
-	while (!found && tuck_now() - begin < s->spin);
+	while (!found && tuck_now() < end);
 	tuck__spun(s, !found);
 	return found;
 }
@@ -255,7 +255,7 @@ static bool unwatch(_Atomic(uint32_t) *state)
 
 bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state)
 {
-	tuck_ns begin = 0, now = 0;
+	tuck_ns end = 0, now;
 
 	do {
 		for (int i = 0; i < 16; i++) {
@@ -267,9 +267,10 @@ bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state)
 			tuck__arch_relax();
 		}
 		now = tuck_now();
-		if (!begin)
-			begin = now;
-	} while (!tuck__has_post(s) && now - begin < s->spin);
+		if (!end)
+			end = sooner(now + s->spin,
+				     tuck__heap_next(&s->timers));
+	} while (!tuck__has_post(s) && now < end);
 	tuck__spun(s, true);
 	return unwatch(state);
 }
