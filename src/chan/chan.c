@@ -62,6 +62,7 @@ struct tuck_chan *tuck_chan_new(size_t elem_bytes, size_t capacity)
 	chan->prefer = capacity ? TUCK_PREFER_NEITHER : TUCK_PREFER_RECEIVER;
 	tuck__link_init(&chan->senders);
 	tuck__link_init(&chan->receivers);
+	tuck__link_init(&chan->asks);
 	return chan;
 }
 

@@ -35,7 +35,20 @@ struct tuck_chan {
 	bool closed;
 	bool left;			/* freed, but for those places */
 
+	struct tuck__link asks;		/* of its home, with the lock, */
+	struct tuck__request request;	/* all at once, */
+	bool asked;			/* which is under way */
 	struct tuck__request dismissal;
+};
+
+/* One that wants a channel to be shared. Its memory stays where it is. */
+struct tuck__ask {
+	struct tuck__far far;		/* OVER: answered, */
+	int result;			/* 0, or -EPIPE: it is freed */
+	struct tuck_chan *chan;
+	struct tuck__link link;		/* of its asks, with its lock */
+	struct tuck_chan *bell;		/* to be rung, if not NULL; */
+	tuck_id id;			/* or else to be woken */
 };
 
 #define TUCK__LINE 64u		/* bytes of a cache line */
@@ -200,6 +213,22 @@ void tuck__chan_let_go(struct tuck__sched *s);
  */
 int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 		     tuck_ns deadline);
+
+/*
+ * Ask for chan, which is not at home here; it is answered at once if its home
+ * has ended. Then end it, in any case: true, if it was answered.
+ */
+void tuck__ask(struct tuck__sched *s, struct tuck__ask *ask,
+	       struct tuck_chan *chan);
+bool tuck__ask_end(struct tuck__ask *ask);
+
+/* -- first_select.c -- */
+
+/* As tuck_select() that may wait, where channels are not shared yet. */
+int tuck__first_select(struct tuck__sched *s, struct tuck_case *cases, int n,
+		       tuck_ns deadline);
+
+/* -- home.c, still -- */
 
 /* As tuck_chan_free(), by a proc that is not its home. */
 void tuck__chan_dismiss(struct tuck_chan *chan);

@@ -2,19 +2,19 @@
 /*
  * What others ask of a channel's home: to make it shared, or to free it.
  *
- * Whoever comes from elsewhere asks the channel's home for it, by a request,
- * and waits. The home carries it out between two turns of its tasklets, and
- * shared_move.c tells how. Then the channel has no home any more. It never
- * goes back.
+ * Whoever comes from elsewhere asks the channel's home for it, and waits. The
+ * home carries that out between two turns of its tasklets, and shared_move.c
+ * tells how. Then the channel has no home any more. It never goes back.
  *
  * Invariants:
  * 1. Only its home makes a channel shared, unless that has ended: then its
  *    queues are empty.
- * 2. A request has two users, the home and who asks, who may be killed or
- *    give up meanwhile; the last one gives its memory back, and its use of
- *    the channel's.
- * 3. Who asks holds all channels of its call until the end of that: between
- *    the home's answer and its own turn others may have freed them.
+ * 2. All who ask for a channel are in its list, under its lock, and its home
+ *    has one request of them all, which is the channel's own: so who gives up
+ *    leaves nothing behind. Whoever finds that the home has ended answers all.
+ * 3. The request is a use of the channel's memory, and who asks holds all
+ *    channels of its call until the end of that: between the home's answer
+ *    and its own turn others may have freed them.
  *
  * Why not otherwise: if the home carried out each operation for others, an
  * element would cost two messages and the time that the home takes to look,
@@ -26,16 +26,8 @@
 
 #include "base/mem.h"
 #include "chan/chan.h"
+#include "chan/shared.h"
 #include "task/waitq.h"
-
-struct ask {
-	struct tuck__far far;
-	struct tuck__request request;
-	struct tuck_chan *chan;
-	tuck_id id;
-	int result;
-	atomic_int users;
-};
 
 /* By a proc that may be the home, or else knows that the home has ended. */
 static void share_now(struct tuck__sched *s, struct tuck_chan *chan)
@@ -90,15 +82,7 @@ void tuck__chan_let_go(struct tuck__sched *s)
 	tuck__let_go(s->current->extra);
 }
 
-/* -- asking -- */
-
-static void drop_ask(struct ask *ask)
-{
-	if (atomic_fetch_sub(&ask->users, 1) > 1)
-		return;
-	tuck__chan_unref(ask->chan);
-	tuck__free(ask);
-}
+/* -- answering -- */
 
 /* With the lock, for once it is shared any proc may free it. */
 static bool is_freed(struct tuck_chan *chan)
@@ -111,53 +95,135 @@ static bool is_freed(struct tuck_chan *chan)
 	return freed;
 }
 
-static void run_ask(struct tuck__sched *s, struct tuck__request *r)
+static bool is_asked_for(struct tuck_chan *chan)
 {
-	struct ask *ask = tuck__container(r, struct ask, request);
-	tuck_id id = ask->id;
+	bool any;
 
-	if (is_freed(ask->chan))
-		ask->result = -EPIPE;
-	else
-		share_now(s, ask->chan);
-	atomic_store(&ask->far.state, TUCK__FAR_OVER);
-	drop_ask(ask);
-	tuck__far_wake(id);
+	tuck__spin_lock(&chan->lock);
+	any = !tuck__list_empty(&chan->asks);
+	tuck__spin_unlock(&chan->lock);
+	return any;
 }
+
+/* Somebody looks at a bell, or is going to: once is enough. */
+static void ring(struct tuck_chan *bell)
+{
+	struct tuck__outcome o;
+
+	tuck__spin_lock(&bell->lock);
+	o = tuck__shared_send(bell, NULL, 0);
+	tuck__spin_unlock(&bell->lock);
+	if (o.id)
+		tuck__far_wake(o.id);
+	tuck__chan_unref(bell);
+}
+
+/* The first who asks; false: there is none, and the request is done. */
+static bool answer_one(struct tuck_chan *chan, int result)
+{
+	struct tuck_chan *bell;
+	struct tuck__ask *ask;
+	tuck_id id;
+
+	tuck__spin_lock(&chan->lock);
+	chan->asked = !tuck__list_empty(&chan->asks);
+	if (!chan->asked) {
+		tuck__spin_unlock(&chan->lock);
+		return false;
+	}
+	ask = tuck__container(chan->asks.next, struct tuck__ask, link);
+	tuck__link_remove(&ask->link);
+	id = ask->id;
+	bell = ask->bell;
+	if (bell)
+		tuck__chan_ref(bell);
+	ask->result = result;
+	atomic_store(&ask->far.state, TUCK__FAR_OVER);
+	tuck__spin_unlock(&chan->lock);
+	if (bell)
+		ring(bell);
+	else
+		tuck__far_wake(id);
+	return true;
+}
+
+/* Nobody may be left who asks: then it stays at home. */
+static void answer(struct tuck__sched *s, struct tuck_chan *chan)
+{
+	int result = 0;
+
+	if (is_freed(chan))
+		result = -EPIPE;
+	else if (is_asked_for(chan))
+		share_now(s, chan);
+	while (answer_one(chan, result))
+		;
+	tuck__chan_unref(chan);
+}
+
+static void run_asked(struct tuck__sched *s, struct tuck__request *r)
+{
+	answer(s, tuck__container(r, struct tuck_chan, request));
+}
+
+/* -- asking -- */
+
+void tuck__ask(struct tuck__sched *s, struct tuck__ask *ask,
+	       struct tuck_chan *chan)
+{
+	tuck_id id = atomic_load(&chan->home);
+	struct tuck__sched *home;
+	bool first;
+
+	ask->far.state = TUCK__FAR_WAITS;
+	ask->chan = chan;
+	ask->id = tuck__id(s->current);
+	tuck__spin_lock(&chan->lock);
+	tuck__link_before(&chan->asks, &ask->link);
+	first = !chan->asked;
+	chan->asked = true;
+	tuck__spin_unlock(&chan->lock);
+	if (!first)
+		return;
+	tuck__chan_ref(chan);
+	chan->request.run = run_asked;
+	if (id == TUCK__SHARED || !tuck__find(id, &home) ||
+	    !tuck__request(home, &chan->request))
+		answer(s, chan);
+}
+
+bool tuck__ask_end(struct tuck__ask *ask)
+{
+	bool answered;
+
+	tuck__spin_lock(&ask->chan->lock);
+	answered = atomic_load(&ask->far.state) == TUCK__FAR_OVER;
+	tuck__link_remove(&ask->link);
+	tuck__spin_unlock(&ask->chan->lock);
+	return answered;
+}
+
+/* -- a wait for the answer -- */
 
 static void ask_over(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	struct ask *ask = t->what;
+	struct tuck__ask *ask = t->what;
 
 	(void)s;
-	if (atomic_load(&ask->far.state) == TUCK__FAR_OVER)
+	if (tuck__ask_end(ask))
 		t->result = ask->result;
-	drop_ask(ask);
+	tuck__free(ask);
 }
 
 static void ask_text(const struct tuck__far *far, char *text, size_t n)
 {
-	const struct ask *ask = tuck__container(far, struct ask, far);
+	const struct tuck__ask *ask = tuck__container(far, struct tuck__ask,
+						      far);
 
 	snprintf(text, n, " %p", (void *)ask->chan);
 }
 
 static const struct tuck__far_kind kind = { ask_over, ask_text };
-
-static struct ask *new_ask(struct tuck__sched *s, struct tuck_chan *chan)
-{
-	struct ask *ask = tuck__alloc(sizeof(*ask));
-
-	if (!ask)
-		return NULL;
-	ask->far.kind = &kind;
-	ask->request.run = run_ask;
-	ask->chan = chan;
-	ask->id = tuck__id(s->current);
-	ask->users = 2;
-	tuck__chan_ref(chan);
-	return ask;
-}
 
 /* With TUCK_NOWAIT neither deadlines nor a cancel concern the wait. */
 static int begin(struct tuck__sched *s, tuck_ns deadline)
@@ -171,42 +237,27 @@ static int begin(struct tuck__sched *s, tuck_ns deadline)
 	return 0;
 }
 
-/* 0, or how the wait ended otherwise; or 1: the home has ended. */
-static int ask_home(struct tuck__sched *s, struct tuck__sched *home,
-		    struct tuck_chan *chan, tuck_ns deadline)
+/* 0, or how the wait ended otherwise. Where the home has ended, at once. */
+static int ask_home(struct tuck__sched *s, struct tuck_chan *chan,
+		    tuck_ns deadline)
 {
-	struct ask *ask;
+	struct tuck__ask *ask;
 	int r = begin(s, deadline);
 
 	if (r < 0)
 		return r;
-	ask = new_ask(s, chan);
-	if (ask && tuck__request(home, &ask->request)) {
-		tuck__wait_for(s, TUCK__WHY_HOME, ask);
-		return tuck__park(s);
-	}
-	tuck__far_undo(s);
-	if (!ask)
+	ask = tuck__alloc(sizeof(*ask));
+	if (!ask) {
+		tuck__far_undo(s);
 		return -ENOMEM;
-	ask->users = 1;
-	drop_ask(ask);
-	return 1;
-}
-
-/* Apart, for all operations on a shared channel come through the other. */
-static tuck__noinline int share(struct tuck__sched *s, struct tuck_chan *chan,
-				tuck_ns deadline)
-{
-	tuck_id id = atomic_load(&chan->home);
-	struct tuck__sched *home;
-	int r = 1;
-
-	if (id != s->main_id && tuck__find(id, &home))
-		r = ask_home(s, home, chan, deadline);
-	if (r <= 0)
-		return r;
-	share_now(s, chan);
-	return 0;
+	}
+	ask->far.kind = &kind;
+	tuck__ask(s, ask, chan);
+	tuck__wait_for(s, TUCK__WHY_HOME, ask);
+	if (atomic_load(&ask->far.state) != TUCK__FAR_OVER)
+		return tuck__park(s);
+	tuck__unwait(s, s->current);
+	return s->current->result;
 }
 
 int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
@@ -214,9 +265,15 @@ int tuck__chan_share(struct tuck__sched *s, struct tuck_chan *chan,
 {
 	int r;
 
+	if (tuck__chan_shared(chan))
+		return 0;
+	if (tuck__chan_at_home(chan, s)) {
+		share_now(s, chan);
+		return 0;
+	}
 	/* It may be cancelled while it waits: then it asks again. */
 	do
-		r = tuck__chan_shared(chan) ? 0 : share(s, chan, deadline);
+		r = ask_home(s, chan, deadline);
 	while (r == -ECANCELED && deadline == TUCK_NOWAIT &&
 	       !(s->current->w.bits & TUCK__DOOMED));
 	return r;

@@ -47,34 +47,12 @@ static bool all_shared(const struct tuck_case *cases, int n)
 	return all;
 }
 
-/* Where one channel is not the caller's own, all of them become shared. */
-static tuck__noinline int first_use(struct tuck__sched *s,
-				    struct tuck_case *cases, int n,
-				    tuck_ns deadline)
-{
-	int r = tuck__chan_hold(s, cases, n);
-
-	if (r < 0)
-		return r;
-	for (int i = 0; i < n && r == 0; i++) {
-		if (!cases[i].chan)
-			continue;
-		r = tuck__chan_share(s, cases[i].chan, deadline);
-		if (r == -EPIPE)
-			r = 0;		/* it is freed: its case can go */
-	}
-	if (r == 0)
-		r = tuck__shared_select(s, cases, n, deadline);
-	tuck__chan_let_go(s);
-	return r;
-}
-
 static tuck__cold int elsewhere(struct tuck__sched *s, struct tuck_case *cases,
 				int n, tuck_ns deadline)
 {
 	if (all_shared(cases, n))
 		return tuck__shared_select(s, cases, n, deadline);
-	return first_use(s, cases, n, deadline);
+	return tuck__first_select(s, cases, n, deadline);
 }
 
 static inline bool can_go(const struct tuck_case *c)

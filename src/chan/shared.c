@@ -233,11 +233,16 @@ static struct tuck__shared_wait *enter_at_once(struct tuck__sched *s,
  */
 static struct tuck__outcome try_again(struct tuck__sched *s,
 				      struct tuck_chan *chan, int op,
-				      void *elem, int err)
+				      void *elem, int err, tuck_ns deadline)
 {
-	tuck_ns begin = tuck_now();
+	tuck_ns end = tuck_now() + s->spin;
 	struct tuck__outcome o;
 	int pauses = PAUSES_MIN;
+
+	if (end > deadline)
+		end = deadline;
+	if (end > tuck__heap_next(&s->timers))
+		end = tuck__heap_next(&s->timers);
 
 	do {
 		for (int i = 0; i < pauses; i++)
@@ -248,7 +253,7 @@ static struct tuck__outcome try_again(struct tuck__sched *s,
 		o = tuck__shared_attempt(chan, op, elem, err);
 		tuck__spin_unlock(&chan->lock);
 	} while (o.result == TUCK__MUST_WAIT && !tuck__has_post(s) &&
-		 tuck_now() - begin < s->spin);
+		 tuck_now() < end);
 	tuck__spun(s, o.result == TUCK__MUST_WAIT);
 	return o;
 }
@@ -262,7 +267,8 @@ static tuck__noinline int must_wait(struct tuck__sched *s,
 	if (deadline == TUCK_NOWAIT)
 		return -EAGAIN;
 	if (chan->capacity && tuck__may_watch(s)) {
-		struct tuck__outcome o = try_again(s, chan, op, elem, err);
+		struct tuck__outcome o = try_again(s, chan, op, elem, err,
+						   deadline);
 
 		if (o.result != TUCK__MUST_WAIT)
 			return tuck__shared_done(s, o);
