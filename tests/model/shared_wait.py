@@ -2,24 +2,27 @@
 # SPDX-License-Identifier: MIT
 """All interleavings of the end of a wait at two shared channels (TAP).
 
-A model of src/chan/shared_wait.c: the owner of a wait gives up, as its
-deadline, a cancel or a kill makes it do, while one partner on each of its two
-channels comes to send. Each step is one access to what they share. In every order the
-element of just that partner arrives which believes to have sent, nobody
-touches the wait's block after it was given back, and nobody is stuck. Models
-with one step left out must fail, so that the search is known to find.
+A model of src/chan/shared_wait.c: the owner of a wait looks at it, stops
+looking and parks, until it is woken, or gives up, as its deadline, a cancel or
+a kill makes it do; one partner on each of its two channels comes to send. Each
+step is one access to what they share. In every order the element of just that
+partner arrives which believes to have sent, nobody touches the wait's block
+after it was given back, and nobody is stuck, also if the owner never gives up.
+Models with one step left out must fail, so that the search is known to find.
 """
 import sys
 from collections import namedtuple
 
-WAITS, TAKEN, OVER = "waits", "taken", "over"
+WATCHED, WAITS, TAKEN, OVER = "watched", "waits", "taken", "over"
 OWNER, PARTNERS = 0, (1, 2)
 
 # at: what each does next. locks: who has each channel's. queued: which
-# channels still have the wait's place. sent: by whom.
-State = namedtuple("State", "at state cell went locks queued freed got sent")
-START = State(("give up", "lock", "lock"), WAITS, None, None, (0, 0),
-              (True, True), False, None, ())
+# which channels still have the wait's place. sent: by whom. watched: the wait
+# when it was taken. woken: there is a post to the owner.
+State = namedtuple(
+    "State", "at state cell went locks queued freed got sent watched woken")
+START = State(("look", "lock", "lock"), WATCHED, None, None, (0, 0),
+              (True, True), False, None, (), False, False)
 
 
 class Broken(Exception):
@@ -53,23 +56,45 @@ def partner(s, who, without):
         return go(s._replace(queued=put(s.queued, chan, False)), who, "take")
     if step == "take":
         touch(s)
-        if s.state != WAITS and "compare" not in without:
+        if s.state not in (WATCHED, WAITS) and "compare" not in without:
             return go(s, who, "unlock")
-        return go(s._replace(state=TAKEN), who, "copy")
+        return go(s._replace(state=TAKEN, watched=s.state == WATCHED), who,
+                  "copy")
     if step == "copy":
         return go(touch(s)._replace(cell=who), who, "note")
     if step == "note":
         return go(touch(s)._replace(went=chan), who, "complete")
     if step == "complete":
         return go(touch(s)._replace(state=OVER, sent=s.sent + (who,)), who,
-                  "unlock")
-    return go(s._replace(locks=put(s.locks, chan, 0)), who, "end")
+                  "unlock" if s.watched else "unlock and wake")
+    if step == "wake":
+        return go(s._replace(woken=True), who, "end")
+    following = "wake" if step == "unlock and wake" else "end"
+    return go(s._replace(locks=put(s.locks, chan, 0)), who, following)
+
+
+def look(s, without):
+    """It is over, or the owner looks no more, which it may do at any time."""
+    if s.state == OVER:
+        return [go(s, OWNER, "unpack")]
+    if "unwatch" in without:
+        return [go(s, OWNER, "parked")]
+    if s.state == WATCHED:
+        return [go(s._replace(state=WAITS), OWNER, "parked")]
+    if "unwatch's answer" in without:
+        return [go(s, OWNER, "parked")]
+    return [go(s, OWNER, "wait")]
+
+
+def parked(s, patient):
+    """Woken or, unless it waits for ever, for another reason."""
+    return [go(s, OWNER, "give up")] if s.woken or not patient else []
 
 
 def owner(s, without):
     step = s.at[OWNER]
     if step == "give up":
-        if s.state == WAITS:
+        if s.state in (WATCHED, WAITS):
             return go(s._replace(state=OVER), OWNER, ("lock", 0, None))
         return go(s, OWNER, "wait")
     if step == "wait":
@@ -104,7 +129,15 @@ def check_end(s):
         raise Broken(f"sent by {s.sent}, got {s.got}")
 
 
-def explore(without=()):
+def owner_steps(s, without, patient):
+    if s.at[OWNER] == "look":
+        return look(s, without)
+    if s.at[OWNER] == "parked":
+        return parked(s, patient)
+    return [owner(s, without)]
+
+
+def explore(without, patient):
     """How many states there are, all of them sound."""
     seen, todo = {START}, [START]
     while todo:
@@ -112,7 +145,7 @@ def explore(without=()):
         following = [partner(s, who, without) for who in PARTNERS
                      if s.at[who] != "end"]
         if s.at[OWNER] != "end":
-            following.append(owner(s, without))
+            following += owner_steps(s, without, patient)
         following = [f for f in following if f]
         if not following:
             check_end(s)
@@ -124,12 +157,15 @@ def explore(without=()):
 
 
 def main():
-    cases = ["", "compare", "patience", "lock"]
+    cases = ["", "compare", "patience", "lock", "unwatch",
+             "unwatch's answer"]
     print(f"1..{len(cases)}")
     failed = False
     for number, left_out in enumerate(cases, 1):
         try:
-            found = f"{explore([left_out])} states are sound"
+            found = sum(explore([left_out], patient)
+                        for patient in (False, True))
+            found = f"{found} states are sound"
             ok = not left_out
         except Broken as broken:
             found, ok = str(broken), bool(left_out)
