@@ -15,9 +15,7 @@
 #include "chan/shared.h"
 #include "task/waitq.h"
 
-/* Between two looks at a buffer; some 20 ns each. */
-#define PAUSES_MIN	8
-#define PAUSES_MAX	64
+#define PAUSES_MAX	64	/* some 20 ns each */
 
 /* -- with the lock: others' waits (shared_wait.c, 1 and 2) -- */
 
@@ -228,16 +226,28 @@ static struct tuck__shared_wait *enter_at_once(struct tuck__sched *s,
 }
 
 /*
- * A buffer that is full or empty need not be so for long: look again, less
- * and less often, so that the others have the channel to themselves between.
+ * A buffer that is full or empty need not be so for long: look again, after
+ * such a time as it takes to fill or empty half of it. So each side has the
+ * channel's cache line to itself for some elements, instead of waiting for it
+ * at each.
  */
+static void pause_for_some(const struct tuck_chan *chan)
+{
+	size_t n = chan->capacity / 2;
+
+	if (n > PAUSES_MAX)
+		n = PAUSES_MAX;
+	do
+		tuck__arch_relax();
+	while (n-- > 1);
+}
+
 static struct tuck__outcome try_again(struct tuck__sched *s,
 				      struct tuck_chan *chan, int op,
 				      void *elem, int err, tuck_ns deadline)
 {
 	tuck_ns end = tuck_now() + s->spin;
 	struct tuck__outcome o;
-	int pauses = PAUSES_MIN;
 
 	if (end > deadline)
 		end = deadline;
@@ -245,10 +255,7 @@ static struct tuck__outcome try_again(struct tuck__sched *s,
 		end = tuck__heap_next(&s->timers);
 
 	do {
-		for (int i = 0; i < pauses; i++)
-			tuck__arch_relax();
-		if (pauses < PAUSES_MAX)
-			pauses *= 2;
+		pause_for_some(chan);
 		tuck__spin_lock(&chan->lock);
 		o = tuck__shared_attempt(chan, op, elem, err);
 		tuck__spin_unlock(&chan->lock);

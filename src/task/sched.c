@@ -255,22 +255,20 @@ static bool unwatch(_Atomic(uint32_t) *state)
 
 bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state)
 {
-	tuck_ns end = 0, now;
+	tuck_ns end = sooner(tuck_now() + s->spin, tuck__heap_next(&s->timers));
 
-	do {
+	do
 		for (int i = 0; i < 16; i++) {
 			if (atomic_load_explicit(state, memory_order_acquire) ==
 			    TUCK__FAR_OVER) {
+				/* Its partner is at what comes next, too. */
+				tuck__arch_relax();
 				tuck__spun(s, false);
 				return true;
 			}
 			tuck__arch_relax();
 		}
-		now = tuck_now();
-		if (!end)
-			end = sooner(now + s->spin,
-				     tuck__heap_next(&s->timers));
-	} while (!tuck__has_post(s) && now < end);
+	while (!tuck__has_post(s) && tuck_now() < end);
 	tuck__spun(s, true);
 	return unwatch(state);
 }

@@ -34,8 +34,7 @@
 #include "task/waitq.h"
 
 #define SPINS	128		/* then its holder may have no CPU */
-#define SPINS_SHORT	4	/* that long most have it, */
-#define SPINS_EACH	8	/* then let them, between two looks */
+#define SPINS_EACH	16	/* at most, between two looks */
 
 static atomic_int owners;
 static struct tuck__link contended = { &contended, &contended };
@@ -50,7 +49,7 @@ void tuck__spin_for(atomic_int *l)
 		for (int i = 0; i < each; i++)
 			tuck__arch_relax();
 		n += each;
-		if (n > SPINS_SHORT && each < SPINS_EACH)
+		if (each < SPINS_EACH)
 			each *= 2;
 		if (n > SPINS)
 			sched_yield();
