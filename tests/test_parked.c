@@ -255,6 +255,53 @@ TEST(waits_on_shared_channels_keep_little)
 	CHECK(parked_bytes(wait_select, NULL) <= most(320));
 }
 
+static struct tuck_chan *far_chan;
+static _Atomic(int) made, may_end;
+
+/* A home that does not look. */
+static void make_and_compute(void *arg)
+{
+	(void)arg;
+	far_chan = tuck_chan_new(sizeof(long), 0);
+	made = 1;
+	while (!may_end)
+		usleep(100);
+}
+
+static void wait_for_home(void *arg)
+{
+	long elem;
+
+	(void)arg;
+	tuck_chan_recv(far_chan, &elem, TUCK_FOREVER);
+}
+
+static void select_at_home(void *arg)
+{
+	long elem;
+	struct tuck_case c = { .chan = far_chan,
+			       .op = TUCK_RECV,
+			       .elem = &elem };
+
+	(void)arg;
+	tuck_select(&c, 1, TUCK_FOREVER);
+}
+
+TEST(waits_for_a_channels_home_keep_little)
+{
+	int proc;
+
+	begin();
+	proc = tuck_proc_start(NULL, make_and_compute, NULL);
+	CHECK(proc >= 0);
+	while (!made)
+		usleep(100);
+	CHECK(parked_bytes(wait_for_home, NULL) <= most(288));
+	CHECK(parked_bytes(select_at_home, NULL) <= most(384));
+	may_end = 1;
+	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
+}
+
 static struct tuck_mutex mutex;
 static struct tuck_rwlock rwlock;
 static struct tuck_cond cond;
