@@ -9,6 +9,7 @@
 #include <tuck.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "chan/shared.h"
 #include "task/waitq.h"
 #include "trace.h"
@@ -472,6 +473,46 @@ TEST(who_gives_up_leaves_nothing_behind)
 	atomic_store(&step, 2);
 	join(proc);
 	tuck_chan_free(chan);
+}
+
+#define TRIES 12
+
+/* One more of the requests for memory succeeds each time. */
+static void select_without_memory(void *arg)
+{
+	struct tuck_chan **chans = arg;
+	int r = -ENOMEM, elem = 0, i;
+
+	for (i = 0; i < TRIES && r == -ENOMEM; i++) {
+		struct tuck_case c = { .chan = chans[i],
+				       .op = TUCK_RECV,
+				       .elem = &elem };
+
+		tuck__fault_set(i + 1, 0);
+		r = tuck_select(&c, 1, TUCK_FOREVER);
+		tuck__fault_set(0, 0);
+	}
+	CHECK(i > 2);
+	CHECK_EQ(r, 0);
+	CHECK_EQ(elem, i - 1);
+}
+
+TEST(a_select_that_cannot_ask_loses_nothing)
+{
+	struct tuck_chan *chans[TRIES];
+
+	for (int i = 0; i < TRIES; i++) {
+		chans[i] = new_chan(1);
+		send_int(chans[i], i);
+	}
+	join(start(select_without_memory, chans));
+	for (int i = 0; i < TRIES; i++) {
+		int elem = -1, r = tuck_chan_recv(chans[i], &elem, TUCK_NOWAIT);
+
+		CHECK_EQ(atomic_load(&chans[i]->refs), 1);
+		CHECK(r == -EAGAIN || elem == i);
+		tuck_chan_free(chans[i]);
+	}
 }
 
 /* -- a call holds its channels no longer than it lasts -- */
