@@ -284,16 +284,24 @@ static tuck__noinline int must_wait(struct tuck__sched *s,
 	return r < 0 ? r : attempt_or_wait(s, chan, op, elem, err);
 }
 
+/* Lines that partners had last: all on their way at once. */
+static inline void fetch_lines(const struct tuck_chan *chan,
+			       const struct tuck__shared_wait *w)
+{
+	__builtin_prefetch(&chan->lock, 1);
+	if (!w)
+		return;
+	__builtin_prefetch(w, 1);
+	__builtin_prefetch(w->places, 1);
+}
+
 int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 		    void *elem, int err, tuck_ns deadline)
 {
 	struct tuck__shared_wait *w = NULL;
 	struct tuck__outcome o;
 
-	/* Lines that partners had last: all on their way at once. */
-	__builtin_prefetch(&chan->lock, 1);
-	__builtin_prefetch(s->spare_wait, 1);
-	__builtin_prefetch((char *)s->spare_wait + TUCK__LINE, 1);
+	fetch_lines(chan, s->spare_wait);
 	tuck__spin_lock(&chan->lock);
 	o = tuck__shared_attempt(chan, op, elem, err);
 	if (o.result == TUCK__MUST_WAIT && !chan->capacity)
