@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Descriptors: read and write as if they blocked. Only the calling tasklet
- * waits; its proc goes on. The first of these calls on a descriptor sets
- * O_NONBLOCK on it, the first that waits registers it, once, with the proc's
+ * waits; its proc goes on. A descriptor that blocks when it first comes here,
+ * as standard input does, stays so for all others who have it: each call says
+ * for itself that it must not. Where the kernel has no word for that (of
+ * terminals; of pipes before Linux 6.5), the proc waits if another process
+ * takes the input first, or if a terminal takes no more output.
+ *
+ * The first call that waits registers a descriptor, once, with the proc's
  * poller; so close it with tuck_fd_close(), in the proc that used it: a proc
  * does not learn that another one closed a descriptor, and a number that was
  * closed otherwise and given again is taken for the old one. A TCP socket with
@@ -33,7 +38,8 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline);
 
 /*
  * Close a descriptor and wake those of this proc who wait on it, with
- * -EBADF.
+ * -EBADF. For a descriptor that was not made here, or was sent on, it is one
+ * system call more, so that a duplicate which lives on causes no events here.
  * Switches: no. Errors: those of close(2); the descriptor is gone all the
  * same.
  */
@@ -85,11 +91,20 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline);
 
 /*
  * Send up to n bytes of a file from *offset on, as sendfile(2); *offset
- * moves by what was sent. 0 is the end of the file.
+ * moves by what was sent. 0 is the end of the file. fd is made non-blocking,
+ * for this call has no flag to that end.
  * Switches: may. Errors: those of sendfile(2), and as tuck_write().
  */
 ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 		      tuck_ns deadline);
+
+/*
+ * Move up to n bytes from one descriptor to the other, one of which must be a
+ * pipe, without a copy, as splice(2); waits for either until a byte has moved.
+ * 0 is the end of the input. Both are made non-blocking.
+ * Switches: may. Errors: those of splice(2), and as tuck_read().
+ */
+ssize_t tuck_splice(int from, int to, size_t n, tuck_ns deadline);
 
 #ifdef __cplusplus
 }

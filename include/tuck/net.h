@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * TCP. Addresses are text: "127.0.0.1:80", "[::1]:80", ":80" for every IPv4
- * address of the machine. Port 0 lets the kernel choose. Descriptors made
+ * Sockets: TCP, UDP, and Unix ones of all kinds; messages.h sends and receives
+ * what is no stream. An address is text: "127.0.0.1:80", "[::1]:80",
+ * "[fe80::1%eth0]:80"; ":80" for every IPv4 address of the machine, "[::]:80"
+ * for the IPv6 ones and those; "unix:/path", "unix:@name" for an abstract
+ * name. Port 0, or "unix:" alone, lets the kernel choose. Descriptors made
  * here do not block, close on exec, and have TCP_NODELAY set. Host names are
  * not resolved: getaddrinfo(3) stops the proc that calls it while it asks.
  */
@@ -20,37 +23,60 @@ struct tuck_addr {
 	socklen_t len;
 };
 
-#define TUCK_ADDR_TEXT 64	/* bytes that hold any address as text */
+#define TUCK_ADDR_TEXT 128	/* bytes that hold any address as text */
+
+/* What is not said, 0, is the usual. */
+struct tuck_socket_attr {
+	int kind;		/* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
+	int backlog;		/* of a listener; 0: the kernel's largest */
+	const char *local;	/* of a connection: bound to this first */
+	uint8_t reuse_port;	/* shared with others that say so, too */
+	uint8_t v6_only;	/* "[::]:80" is for no IPv4 */
+	uint8_t replace;	/* of a "unix:/path" where nobody listens */
+};
 
 /*
  * Read an address from text.
- * Switches: no. Errors: -EINVAL for text that is no numeric address.
+ * Switches: no. Errors: -EINVAL for text that is no numeric address,
+ * -ENAMETOOLONG for a path of more than 107 bytes.
  */
 int tuck_addr_parse(struct tuck_addr *ret_addr, const char *text);
 
 /*
- * Write an address as text into n bytes, with a final NUL; returns text.
- * Switches: no. Errors: none; what does not fit or is no IP address gives
- * "?" or the empty string.
+ * Write an address as text into n bytes, with a final NUL; returns text. What
+ * came from text can be read again.
+ * Switches: no. Errors: none; what does not fit gives the empty string, what
+ * is no such address or no text, "?".
  */
 char *tuck_addr_format(const struct tuck_addr *addr, char *text, size_t n);
 
 /*
  * The address that a socket is bound to.
- * Switches: no. Errors: those of getsockname(2).
+ * Switches: no. Errors: those of getsockname(2), -EINVAL for NULL.
  */
 int tuck_addr_local(int fd, struct tuck_addr *ret_addr);
 
 /*
- * Listen for TCP connections; returns the descriptor. SO_REUSEADDR is set.
- * backlog 0 is the kernel's largest.
- * Switches: no. Errors: -EINVAL as tuck_addr_parse() or for a negative
- * backlog, and those of socket(2), bind(2) and listen(2).
+ * The address that a socket is connected to.
+ * Switches: no. Errors: those of getpeername(2), -EINVAL for NULL.
  */
-int tuck_tcp_listen(const char *addr, int backlog);
+int tuck_addr_peer(int fd, struct tuck_addr *ret_addr);
 
 /*
- * Accept a connection; returns its descriptor. ret_addr may be NULL.
+ * Listen for connections, streams unless attr has another kind; returns the
+ * descriptor. attr may be NULL. SO_REUSEADDR is set. A Unix path stays when
+ * the listener is closed: the program unlinks it, or says replace the next
+ * time, which takes a path over whose socket refuses connections.
+ * Switches: no. Errors: as tuck_addr_parse(); -EINVAL for a negative backlog
+ * or SOCK_DGRAM; -EOPNOTSUPP for reuse_port of a Unix one; those of socket(2),
+ * bind(2) and listen(2). Nothing stays open after an error.
+ */
+int tuck_listen(const char *addr, const struct tuck_socket_attr *attr);
+
+/*
+ * Accept a connection; returns its descriptor. ret_addr may be NULL. A
+ * listener that was not made here is made non-blocking, for accept(2) has no
+ * flag to that end.
  * Switches: may.
  * Errors: those of accept(2) but for those of a connection that is gone
  * already, which is skipped; -EBADF when closed meanwhile, -ETIMEDOUT,
@@ -62,13 +88,80 @@ int tuck_tcp_listen(const char *addr, int backlog);
 int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline);
 
 /*
- * Connect; returns the descriptor.
+ * Connect, as a stream unless attr has another kind; returns the descriptor.
+ * attr may be NULL. A Unix listener whose backlog is full is asked again
+ * every 2 ms, for the kernel does not tell when it has room.
  * Switches: may.
- * Errors: -EINVAL as tuck_addr_parse() or for a negative deadline, those of
- * socket(2) and connect(2), -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT. Nothing
- * stays open after an error.
+ * Errors: as tuck_addr_parse(), of the local address too; -EINVAL for a
+ * negative deadline; those of socket(2), bind(2) and connect(2); -ETIMEDOUT,
+ * -EAGAIN for TUCK_NOWAIT. Nothing stays open after an error.
+ */
+int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
+		 tuck_ns deadline);
+
+/*
+ * A datagram socket that is bound to an address and receives from anybody;
+ * attr may be NULL. Returns the descriptor.
+ * Switches: no. Errors: as tuck_listen(); -EINVAL for any other kind.
+ */
+int tuck_bind(const char *addr, const struct tuck_socket_attr *attr);
+
+/*
+ * tuck_listen() for TCP alone. backlog 0 is the kernel's largest.
+ * Switches: no. Errors: as tuck_listen(); -EINVAL for a Unix address.
+ */
+int tuck_tcp_listen(const char *addr, int backlog);
+
+/*
+ * tuck_connect() for TCP alone.
+ * Switches: may. Errors: as tuck_connect(); -EINVAL for a Unix address.
  */
 int tuck_tcp_connect(const char *addr, tuck_ns deadline);
+
+/*
+ * tuck_bind() for UDP alone.
+ * Switches: no. Errors: as tuck_bind(); -EINVAL for a Unix address.
+ */
+int tuck_udp_bind(const char *addr);
+
+/*
+ * A UDP socket that sends to one address, and receives only from there. That
+ * nobody is there, a later call may tell by -ECONNREFUSED.
+ * Switches: no. Errors: as tuck_connect(); -EINVAL for a Unix address.
+ */
+int tuck_udp_connect(const char *addr);
+
+/*
+ * Two Unix sockets, of kind SOCK_STREAM, SOCK_DGRAM or SOCK_SEQPACKET, that
+ * are connected to one another.
+ * Switches: no. Errors: those of socketpair(2), -EINVAL for NULL.
+ */
+int tuck_unix_pair(int kind, int ret_fd[2]);
+
+/*
+ * End one direction (SHUT_RD, SHUT_WR) or both (SHUT_RDWR), for all who have
+ * the socket; those who wait on it are woken as their calls now end. The
+ * descriptor stays open.
+ * Switches: no. Errors: those of shutdown(2).
+ */
+int tuck_shutdown(int fd, int how);
+
+/*
+ * Whether TCP sends what is small at once (on, as descriptors of Tuck do), or
+ * waits for more while something is not acknowledged.
+ * Switches: no. Errors: those of setsockopt(2).
+ */
+int tuck_nodelay_set(int fd, int on);
+
+/*
+ * Ask a TCP peer that was silent for idle whether it is there, again every
+ * interval, and end the connection with -ETIMEDOUT after so many probes in
+ * vain. Times are rounded up to seconds; interval or probes 0 are the
+ * system's. idle 0 ends all that.
+ * Switches: no. Errors: -EINVAL for a negative value, times above 32,767 s or
+ * more than 127 probes; those of setsockopt(2).
+ */
+int tuck_keepalive_set(int fd, tuck_ns idle, tuck_ns interval, int probes);
 
 #ifdef __cplusplus
 }

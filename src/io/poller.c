@@ -28,17 +28,20 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <tuck/io.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "io/poller.h"
+#include "io/socket.h"
 
 #define CHUNK		256	/* descriptors */
 #define EVENTS		256	/* of one epoll_wait */
 #define WAKES		128	/* procs while there are own tables */
 #define RUN_MAX		64	/* calls before others get a turn */
+#define ASK_AGAIN	TUCK_MS(2)	/* what no edge tells of */
 
 #define IN_EVENTS	(EPOLLIN | EPOLLRDHUP | EPOLLPRI)
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
@@ -48,7 +51,6 @@ struct tuck__poller {
 	uint32_t chunks_n;
 	int epoll, wake;
 	struct tuck__link for_room;	/* for any descriptor to close */
-	struct tuck__stray stray;
 	struct epoll_event events[EVENTS];
 };
 
@@ -131,12 +133,6 @@ static void wake_waiters(struct tuck__sched *s, struct tuck__link *queue,
 		tuck__wake(s, tuck__tasklet_of(queue->next), result);
 }
 
-/* Which closing of the number a wait was ended before. */
-static inline int woken(const struct tuck__fd *f)
-{
-	return (int)(f->gen & INT32_MAX);
-}
-
 /* Among the readers are those that output would serve as well. */
 static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 {
@@ -147,7 +143,7 @@ static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 
 		next = l->next;
 		if (t->w.bits & TUCK__EITHER)
-			tuck__wake(s, t, woken(f));
+			tuck__wake(s, t, tuck__fd_seen(f));
 	}
 }
 
@@ -171,10 +167,10 @@ static void deliver(struct tuck__sched *s, struct tuck__poller *p,
 		f->bits |= TUCK__FD_HUNG;
 	if (e->events & (IN_EVENTS | HUNG_EVENTS)) {
 		f->bits &= ~(uint32_t)TUCK__FD_EMPTY;
-		wake_waiters(s, &f->readers, woken(f));
+		wake_waiters(s, &f->readers, tuck__fd_seen(f));
 	}
 	if (e->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-		wake_waiters(s, &f->writers, woken(f));
+		wake_waiters(s, &f->writers, tuck__fd_seen(f));
 		wake_either(s, f);
 	}
 }
@@ -223,19 +219,11 @@ static const struct tuck__idle hook = { poller_wait, poller_busy, poller_kick };
 
 /* -- a poller's beginning and end -- */
 
-static void close_stray(struct tuck__poller *p)
-{
-	if (p->stray.fd)
-		close(p->stray.fd - 1);
-	p->stray.fd = 0;
-}
-
 static void poller_close(struct tuck__sched *s)
 {
 	struct tuck__poller *p = s->io;
 
 	tuck__sched_set_idle(s, NULL, NULL);
-	close_stray(p);
 	close(p->epoll);
 	if (s->number >= WAKES)
 		close(p->wake);
@@ -357,23 +345,65 @@ static int entry(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 	return 0;
 }
 
+static int socket_option(int fd, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 :
+								      value;
+}
+
+uint32_t tuck__socket_bits(int family, int kind)
+{
+	if (family == AF_UNIX)
+		return TUCK__FD_SOCKET | TUCK__FD_DEAF;
+	return TUCK__FD_SOCKET | (kind == SOCK_STREAM ? TUCK__FD_STREAM : 0);
+}
+
+static uint32_t bits_of_socket(int fd, int kind)
+{
+	int family = socket_option(fd, SO_DOMAIN);
+
+	if (family != AF_UNIX && socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP)
+		return TUCK__FD_SOCKET;
+	return tuck__socket_bits(family, kind);
+}
+
+/* Whether read(2) and write(2) of it may wait for others. */
+static bool may_block(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || S_ISFIFO(st.st_mode) ||
+	       S_ISCHR(st.st_mode) || !(st.st_mode & S_IFMT);
+}
+
 static int get_to_know(int fd, struct tuck__fd *f)
 {
-	int flags = fcntl(fd, F_GETFL), type = 0, protocol = 0;
-	socklen_t len = sizeof(int);
+	int flags = fcntl(fd, F_GETFL), kind;
 
 	if (flags < 0)
 		return -errno;
-	if (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
+	kind = socket_option(fd, SO_TYPE);
 	f->bits = TUCK__FD_KNOWN;
-	if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0)
+	if (kind >= 0)
+		f->bits |= bits_of_socket(fd, kind);
+	if (!(flags & O_NONBLOCK) && (kind >= 0 || may_block(fd)))
+		f->bits |= TUCK__FD_BLOCKS;
+	return 0;
+}
+
+int tuck__fd_unblock(int fd, struct tuck__fd *f)
+{
+	int flags;
+
+	if (tuck__likely(!(f->bits & TUCK__FD_BLOCKS)))
 		return 0;
-	f->bits |= TUCK__FD_SOCKET;
-	if (type == SOCK_STREAM &&
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
-	    protocol == IPPROTO_TCP)
-		f->bits |= TUCK__FD_STREAM;
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	f->bits &= ~(uint32_t)TUCK__FD_BLOCKS;
 	return 0;
 }
 
@@ -382,26 +412,38 @@ int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
 {
 	int r = entry(s, fd, ret_fd);
 
-	if (r == 0 && last != TUCK__FD_FIRST && last != woken(*ret_fd))
+	if (r == 0 && last != TUCK__FD_FIRST && last != tuck__fd_seen(*ret_fd))
 		return -EBADF;
 	if (tuck__unlikely(r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN)))
 		r = get_to_know(fd, *ret_fd);
 	return r;
 }
 
-int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
+/* Whatever was known of the number is no more. */
+static void forget(struct tuck__sched *s, struct tuck__fd *f)
 {
-	struct tuck__fd *f = NULL;
-	int r = entry(s, fd, &f);
-
-	if (r < 0)
-		return r;
-	/* Left over if the number was closed behind our back. */
 	wake_waiters(s, &f->readers, -EBADF);
 	wake_waiters(s, &f->writers, -EBADF);
 	f->gen++;
-	f->bits = bits | TUCK__FD_KNOWN;
-	return 0;
+	f->bits = 0;
+}
+
+void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
+{
+	struct tuck__fd *f;
+
+	if (entry(s, fd, &f) < 0)
+		return;
+	forget(s, f);	/* if the number was closed behind our back */
+	f->bits = bits;
+}
+
+void tuck__fd_share(struct tuck__sched *s, int fd)
+{
+	struct tuck__fd *f = known(s->io, fd);
+
+	if (f)
+		f->bits &= ~(uint32_t)TUCK__FD_OURS;
 }
 
 static tuck__noinline int add(struct tuck__sched *s, int fd, struct tuck__fd *f)
@@ -435,11 +477,30 @@ int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
 			  (void *)(intptr_t)fd, deadline);
 }
 
-struct tuck__stray *tuck__fd_stray(struct tuck__sched *s)
+/*
+ * Not among its writers: each try that fails there gives back a buffer, which
+ * is an edge, so that it would be tried for ever. Any close ends this wait.
+ */
+static int park_deaf(struct tuck__sched *s, int fd, tuck_ns deadline)
 {
 	struct tuck__poller *p = s->io;
 
-	return &p->stray;
+	s->run = 0;
+	s->fd_waiters++;
+	tuck__link_before(&p->for_room, &s->current->w.link);
+	return tuck__wait(s, TUCK__WHY_WRITE, (void *)(intptr_t)fd, deadline);
+}
+
+int tuck__fd_park_named(struct tuck__sched *s, int fd, tuck_ns deadline)
+{
+	const struct tuck__fd *f = known(s->io, fd);
+	tuck_ns again = tuck_after(ASK_AGAIN);
+	int seen = tuck__fd_seen(f), r;
+
+	if (!(f->bits & TUCK__FD_DEAF))
+		return tuck__fd_park(s, fd, TUCK_WRITABLE, deadline);
+	r = park_deaf(s, fd, again < deadline ? again : deadline);
+	return r == 0 || (r == -ETIMEDOUT && again < deadline) ? seen : r;
 }
 
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
@@ -467,14 +528,10 @@ int tuck_fd_close(int fd)
 	struct tuck__poller *p = s ? s->io : NULL;
 	struct tuck__fd *f = p ? known(p, fd) : NULL;
 
-	if (f) {
-		wake_waiters(s, &f->readers, -EBADF);
-		wake_waiters(s, &f->writers, -EBADF);
-		f->gen++;
-		f->bits = 0;
-	}
-	if (p && p->stray.listener == fd)
-		close_stray(p);
+	if (f && (f->bits & (TUCK__FD_ADDED | TUCK__FD_OURS)) == TUCK__FD_ADDED)
+		epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
+	if (f)
+		forget(s, f);
 	if (p)
 		wake_waiters(s, &p->for_room, 0);
 	return close(fd) < 0 ? -errno : 0;

@@ -11,12 +11,17 @@
 #include "task/task.h"
 
 enum {
-	TUCK__FD_KNOWN = 1,	/* does not block; the next two are right */
+	TUCK__FD_KNOWN = 1,	/* what stands here without "was" is right */
 	TUCK__FD_SOCKET = 2,
 	TUCK__FD_STREAM = 4,	/* a short read means that it is empty */
-	TUCK__FD_ADDED = 8,	/* registered with the poller */
+	TUCK__FD_ADDED = 8,	/* was registered with the poller */
+	TUCK__FD_OURS = 16,	/* no other has its open file description */
 	TUCK__FD_EMPTY = 32,	/* was read dry since its last event */
-	TUCK__FD_HUNG = 64	/* hang-up, error or urgent data seen */
+	TUCK__FD_HUNG = 64,	/* hang-up, error or urgent data was seen */
+	TUCK__FD_BLOCKS = 128,	/* O_NONBLOCK is not set: borrowed.c */
+	TUCK__FD_POLLED = 256,	/* a BLOCKS without RWF_NOWAIT, it was seen */
+	TUCK__FD_DEAF = 512,	/* Unix: no edge when a name has room */
+	TUCK__FD_NEW = TUCK__FD_KNOWN | TUCK__FD_OURS	/* and its kind */
 };
 
 struct tuck__fd {
@@ -24,6 +29,12 @@ struct tuck__fd {
 	uint32_t gen;		/* of the number: how often it was closed */
 	uint32_t bits;
 };
+
+/* What a wait for it gives, and which closing of the number was the last. */
+static inline int tuck__fd_seen(const struct tuck__fd *f)
+{
+	return (int)(f->gen & INT32_MAX);
+}
 
 struct tuck__poller;
 
@@ -33,15 +44,24 @@ int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller);
 #define TUCK__FD_FIRST (-1)
 
 /*
- * What is known of fd; makes it known and non-blocking. 0 or an error. last
- * is TUCK__FD_FIRST, or what the last wait gave: then -EBADF if the descriptor
- * was closed in between, even if the number is in use again.
+ * What is known of fd; makes it known. 0 or an error. last is TUCK__FD_FIRST,
+ * or what the last wait gave: then -EBADF if the descriptor was closed in
+ * between, even if the number is in use again.
  */
 int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
 		       struct tuck__fd **ret_fd);
 
-/* The same at once for a new descriptor of ours, whose kind is known. */
-int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
+/*
+ * fd is new, whatever was known of its number: bits, with TUCK__FD_KNOWN, or 0
+ * to be found out at its first use, as it also is without memory.
+ */
+void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
+
+/* From now on others have the open file description of fd, too. */
+void tuck__fd_share(struct tuck__sched *s, int fd);
+
+/* O_NONBLOCK for calls that have no flag to that end: 0 or an error. */
+int tuck__fd_unblock(int fd, struct tuck__fd *f);
 
 /*
  * Wait for one of events (TUCK_READABLE | TUCK_WRITABLE) of a descriptor that
@@ -50,14 +70,11 @@ int tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
  */
 int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline);
 
-/* A connection that was accepted when there was no memory for it. */
-struct tuck__stray {
-	int listener;
-	int fd;			/* plus 1; 0: there is none */
-};
-
-/* The place for one; there is a poller already. */
-struct tuck__stray *tuck__fd_stray(struct tuck__sched *s);
+/*
+ * The same for room to send to a name, or to connect to it. Where no edge
+ * tells of that, the value comes after 2 ms at the latest.
+ */
+int tuck__fd_park_named(struct tuck__sched *s, int fd, tuck_ns deadline);
 
 /* Wait until a descriptor is closed, at most until the deadline. */
 int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline);

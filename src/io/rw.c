@@ -6,87 +6,57 @@
  * A stream that gave less than was asked for is empty: the next read waits
  * without asking the kernel first. So a request and its answer cost two
  * system calls, as in a hand-written server.
- *
- * Each call is tried in a function of its own, whose frame is gone while the
- * tasklet waits (rule S5).
  */
-#include <errno.h>
-#include <limits.h>
 #include <poll.h>
-#include <signal.h>
-#include <sys/sendfile.h>
-#include <sys/socket.h>
-#include <tuck/io.h>
 #include <unistd.h>
 
-#include "io/poller.h"
+#include "io/try.h"
 
-#define SEND_FLAGS (MSG_NOSIGNAL | MSG_DONTWAIT)
-
-/*
- * Before a try: the descriptor's entry, or why there will be none. woken is
- * TUCK__FD_FIRST, or what the last wait gave.
- */
-static inline int begin(int fd, tuck_ns deadline, int woken,
-			struct tuck__fd **ret_fd)
+/* What may wait for others, though O_NONBLOCK is not set: borrowed.c. */
+static inline bool borrowed(const struct tuck__fd *f)
 {
-	struct tuck__sched *s = tuck__sched();
-
-	TUCK__REQUIRE(deadline >= 0, -EINVAL);
-	TUCK__REQUIRE(s, tuck__sched_error());
-	return tuck__fd_get_again(s, fd, woken, ret_fd);
+	return tuck__unlikely((f->bits & TUCK__FD_BLOCKS) &&
+			      !(f->bits & TUCK__FD_SOCKET));
 }
 
-/* Whether the next input is certain to come with an edge. */
-static inline bool must_wait(const struct tuck__fd *f, size_t asked,
-			     tuck_ns deadline)
+static tuck__noinline ssize_t read_borrowed(int fd, struct tuck__fd *f,
+					    void *buf, size_t n)
 {
-	return (f->bits & TUCK__FD_EMPTY) && asked && deadline != TUCK_NOWAIT;
-}
+	const struct iovec iov = { buf, n };
 
-/* What a try gave. Who asked for nothing got all of it. */
-static inline ssize_t input_came(struct tuck__fd *f, ssize_t r, size_t asked)
-{
-	const uint32_t sure = TUCK__FD_STREAM | TUCK__FD_ADDED;
-
-	if (r < 0)
-		return errno == EAGAIN && asked == 0 ? 0 : -errno;
-	if (r > 0 && (size_t)r < asked &&
-	    (f->bits & (sure | TUCK__FD_HUNG)) == sure)
-		f->bits |= TUCK__FD_EMPTY;
-	return r;
+	return tuck__borrowed_readv(fd, f, &iov, 1);
 }
 
 static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n,
 				       tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
-	ssize_t r = begin(fd, deadline, woken, &f);
+	ssize_t r = tuck__try(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
-	if (must_wait(f, n, deadline))
+	if (tuck__must_wait(f, n, deadline))
 		return -EAGAIN;
 	do
-		r = n && f->bits & TUCK__FD_SOCKET ?
-			    recv(fd, buf, n, MSG_DONTWAIT) :
-			    read(fd, buf, n);
+		if (n && f->bits & TUCK__FD_SOCKET)
+			r = recv(fd, buf, n, MSG_DONTWAIT);
+		else if (n && borrowed(f))
+			r = read_borrowed(fd, f, buf, n);
+		else
+			r = read(fd, buf, n);
 	while (r < 0 && errno == EINTR);
-	return input_came(f, r, n);
+	return tuck__input_came(f, r, n);
 }
 
-static inline bool buffers_valid(const struct iovec *iov, int n)
+/* Of a socket: without O_NONBLOCK readv(2) would block. */
+static ssize_t recv_into(int fd, const struct iovec *iov, int n)
 {
-	return n >= 0 && n <= IOV_MAX && (iov || n == 0);
-}
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov,
+		.msg_iovlen = (size_t)n,
+	};
 
-static size_t total(const struct iovec *iov, int n)
-{
-	size_t sum = 0;
-
-	for (int i = 0; i < n; i++)
-		sum += iov[i].iov_len;
-	return sum;
+	return recvmsg(fd, &msg, MSG_DONTWAIT);
 }
 
 static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
@@ -94,104 +64,84 @@ static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n,
 {
 	struct tuck__fd *f;
 	size_t asked;
-	ssize_t r = begin(fd, deadline, woken, &f);
+	ssize_t r = tuck__try(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE(buffers_valid(iov, n), -EINVAL);
-	asked = total(iov, n);
-	if (must_wait(f, asked, deadline))
+	TUCK__REQUIRE(tuck__buffers_valid(iov, n), -EINVAL);
+	asked = tuck__total(iov, (size_t)n);
+	if (tuck__must_wait(f, asked, deadline))
 		return -EAGAIN;
 	do
-		r = readv(fd, iov, n);
+		if (asked && f->bits & TUCK__FD_SOCKET)
+			r = recv_into(fd, iov, n);
+		else if (asked && borrowed(f))
+			r = tuck__borrowed_readv(fd, f, iov, n);
+		else
+			r = readv(fd, iov, n);
 	while (r < 0 && errno == EINTR);
-	return input_came(f, r, asked);
+	return tuck__input_came(f, r, asked);
+}
+
+static tuck__noinline ssize_t write_borrowed(int fd, struct tuck__fd *f,
+					     const void *buf, size_t n)
+{
+	const struct iovec iov = { (void *)(uintptr_t)buf, n };
+
+	return tuck__borrowed_writev(fd, f, &iov, 1);
 }
 
 static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
 					tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
-	ssize_t r = begin(fd, deadline, woken, &f);
+	ssize_t r = tuck__try(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
 	do
-		r = f->bits & TUCK__FD_SOCKET ? send(fd, buf, n, SEND_FLAGS) :
-						write(fd, buf, n);
+		if (f->bits & TUCK__FD_SOCKET)
+			r = send(fd, buf, n, TUCK__SEND_FLAGS);
+		else if (borrowed(f))
+			r = write_borrowed(fd, f, buf, n);
+		else
+			r = write(fd, buf, n);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }
 
-static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
-					 tuck_ns deadline, int woken)
+static ssize_t send_from(int fd, const struct iovec *iov, int n)
 {
 	struct msghdr msg = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov,
 		.msg_iovlen = (size_t)n,
 	};
+
+	return sendmsg(fd, &msg, TUCK__SEND_FLAGS);
+}
+
+static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
+					 tuck_ns deadline, int woken)
+{
 	struct tuck__fd *f;
-	ssize_t r = begin(fd, deadline, woken, &f);
+	ssize_t r = tuck__try(fd, deadline, woken, &f);
 
 	if (r < 0)
 		return r;
-	TUCK__REQUIRE(buffers_valid(iov, n), -EINVAL);
+	TUCK__REQUIRE(tuck__buffers_valid(iov, n), -EINVAL);
 	do
-		r = f->bits & TUCK__FD_SOCKET ? sendmsg(fd, &msg, SEND_FLAGS) :
-						writev(fd, iov, n);
+		if (f->bits & TUCK__FD_SOCKET)
+			r = send_from(fd, iov, n);
+		else if (borrowed(f))
+			r = tuck__borrowed_writev(fd, f, iov, n);
+		else
+			r = writev(fd, iov, n);
 	while (r < 0 && errno == EINTR);
 	return r < 0 ? -errno : r;
 }
 
-/* sendfile(2) has no MSG_NOSIGNAL. */
-static sigset_t sigpipe(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGPIPE);
-	return set;
-}
-
-static void block_sigpipe(sigset_t *ret_was)
-{
-	const sigset_t set = sigpipe();
-
-	pthread_sigmask(SIG_BLOCK, &set, ret_was);
-}
-
-static void unblock_sigpipe(const sigset_t *was, bool came)
-{
-	const struct timespec now = { 0, 0 };
-	const sigset_t set = sigpipe();
-
-	if (came && !sigismember(was, SIGPIPE))
-		sigtimedwait(&set, NULL, &now);
-	pthread_sigmask(SIG_SETMASK, was, NULL);
-}
-
-static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
-					   size_t n, tuck_ns deadline,
-					   int woken)
-{
-	struct tuck__fd *f;
-	ssize_t r = begin(fd, deadline, woken, &f);
-	sigset_t was;
-
-	if (r < 0)
-		return r;
-	block_sigpipe(&was);
-	do
-		r = sendfile(fd, file_fd, offset, n);
-	while (r < 0 && errno == EINTR);
-	r = r < 0 ? -errno : r;
-	unblock_sigpipe(&was, r == -EPIPE);
-	return r;
-}
-
-/* Until the read has happened, [buf, buf + n) is dead: no need to keep it. */
-static tuck__noinline int wait_input(int fd, const void *buf, size_t n,
-				     tuck_ns deadline)
+tuck__noinline int tuck__wait_input(int fd, const void *buf, size_t n,
+				    tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__tls;
 
@@ -199,22 +149,16 @@ static tuck__noinline int wait_input(int fd, const void *buf, size_t n,
 	return tuck__fd_park(s, fd, TUCK_READABLE, deadline);
 }
 
-/* The hole ends with the call that made it. */
-static tuck__noinline ssize_t input_done(ssize_t r)
+tuck__noinline ssize_t tuck__input_done(ssize_t r)
 {
 	if (tuck__likely(tuck__tls != NULL))
 		tuck__ctx_unhole(&tuck__tls->current->ctx);
 	return tuck__breathe(r);
 }
 
-static tuck__noinline int wait_output(int fd, tuck_ns deadline)
+tuck__noinline int tuck__wait_output(int fd, tuck_ns deadline)
 {
 	return tuck__fd_park(tuck__tls, fd, TUCK_WRITABLE, deadline);
-}
-
-static inline bool would_block(ssize_t r, tuck_ns deadline)
-{
-	return r == -EAGAIN && deadline != TUCK_NOWAIT;
 }
 
 /* Without a chance for others between one try and the next. */
@@ -224,8 +168,8 @@ static inline ssize_t read_some(int fd, void *buf, size_t n, tuck_ns deadline)
 
 	do
 		r = try_read(fd, buf, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_input(fd, buf, n, deadline)) >= 0);
+	while (tuck__would_block(r, deadline) &&
+	       (r = tuck__wait_input(fd, buf, n, deadline)) >= 0);
 	return r;
 }
 
@@ -236,14 +180,14 @@ static inline ssize_t write_some(int fd, const void *buf, size_t n,
 
 	do
 		r = try_write(fd, buf, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) >= 0);
+	while (tuck__would_block(r, deadline) &&
+	       (r = tuck__wait_output(fd, deadline)) >= 0);
 	return r;
 }
 
 ssize_t tuck_read(int fd, void *buf, size_t n, tuck_ns deadline)
 {
-	return input_done(read_some(fd, buf, n, deadline));
+	return tuck__input_done(read_some(fd, buf, n, deadline));
 }
 
 ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
@@ -252,9 +196,9 @@ ssize_t tuck_readv(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 
 	do
 		r = try_readv(fd, iov, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_input(fd, NULL, 0, deadline)) >= 0);
-	return input_done(r);
+	while (tuck__would_block(r, deadline) &&
+	       (r = tuck__wait_input(fd, NULL, 0, deadline)) >= 0);
+	return tuck__input_done(r);
 }
 
 ssize_t tuck_write(int fd, const void *buf, size_t n, tuck_ns deadline)
@@ -268,20 +212,8 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline)
 
 	do
 		r = try_writev(fd, iov, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) >= 0);
-	return tuck__breathe(r);
-}
-
-ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
-		      tuck_ns deadline)
-{
-	ssize_t r = TUCK__FD_FIRST;
-
-	do
-		r = try_sendfile(fd, file_fd, offset, n, deadline, (int)r);
-	while (would_block(r, deadline) &&
-	       (r = wait_output(fd, deadline)) >= 0);
+	while (tuck__would_block(r, deadline) &&
+	       (r = tuck__wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
 }
 
@@ -297,10 +229,10 @@ ssize_t tuck_read_full(int fd, void *buf, size_t n, tuck_ns deadline)
 	do {
 		r = read_some(fd, (char *)buf + done, n - done, deadline);
 		if (r < 0)
-			return input_done(r);
+			return tuck__input_done(r);
 		done += (size_t)r;
 	} while (r > 0 && done < n);
-	return input_done((ssize_t)done);
+	return tuck__input_done((ssize_t)done);
 }
 
 ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
@@ -318,7 +250,7 @@ ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
 	return tuck__breathe((ssize_t)done);
 }
 
-static tuck__noinline int ready_events(int fd, int events)
+tuck__noinline int tuck__ready_events(int fd, int events)
 {
 	struct pollfd p = { .fd = fd };
 	int r;
@@ -349,8 +281,8 @@ static tuck__noinline int try_ready(int fd, int events, tuck_ns deadline,
 
 	TUCK__REQUIRE(events > 0 && events <= (TUCK_READABLE | TUCK_WRITABLE),
 		      -EINVAL);
-	r = begin(fd, deadline, woken, &f);
-	return r < 0 ? r : ready_events(fd, events);
+	r = tuck__try(fd, deadline, woken, &f);
+	return r < 0 ? r : tuck__ready_events(fd, events);
 }
 
 int tuck_fd_wait(int fd, int events, tuck_ns deadline)
@@ -359,7 +291,7 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline)
 
 	do
 		r = try_ready(fd, events, deadline, r);
-	while (would_block(r, deadline) &&
+	while (tuck__would_block(r, deadline) &&
 	       (r = tuck__fd_park(tuck__tls, fd, events, deadline)) >= 0);
 	return (int)tuck__breathe(r);
 }

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets of all families and kinds: listen, bind, connect, pairs. What
+ * differs between families is in their addresses; what differs between calls,
+ * in the attributes.
+ *
+ * Invariant: a descriptor is closed by whoever failed, or was killed, before
+ * it could give it away.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "io/socket.h"
+#include "io/try.h"
+
+static const struct tuck_socket_attr usual;
+
+static int set(int fd, int level, int option, int value)
+{
+	int r = setsockopt(fd, level, option, &value, sizeof(value));
+
+	return r < 0 ? -errno : 0;
+}
+
+static int close_with(int fd, int err)
+{
+	tuck_fd_close(fd);
+	return err;
+}
+
+/* A socket that the poller knows, or a negative error. */
+static int open_socket(struct tuck__sched *s, int family, int kind)
+{
+	struct tuck__poller *p;
+	int r = tuck__poller(s, &p), fd;
+
+	if (r < 0)
+		return r;
+	fd = socket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	tuck__fd_adopt(s, fd, tuck__socket_bits(family, kind) | TUCK__FD_NEW);
+	if (family != AF_UNIX && kind == SOCK_STREAM)
+		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	return fd;
+}
+
+/* The texts of TCP and UDP alone. */
+static bool is_unix(const char *text)
+{
+	return text && strncmp(text, "unix:", 5) == 0;
+}
+
+/* -- bind and listen -- */
+
+/* Whether a path is a socket's whose owner does not live any more. */
+static bool abandoned(const struct sockaddr_un *sun, socklen_t len, int kind)
+{
+	int fd = socket(AF_UNIX, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct stat st;
+	bool dead;
+
+	if (fd < 0)
+		return false;
+	dead = connect(fd, (const void *)sun, len) < 0 &&
+	       errno == ECONNREFUSED && lstat(sun->sun_path, &st) == 0 &&
+	       S_ISSOCK(st.st_mode);
+	close(fd);
+	return dead;
+}
+
+static int bind_to(int fd, const struct tuck_addr *addr, int kind, bool replace)
+{
+	const struct sockaddr_un *sun = (const void *)&addr->sa;
+
+	if (bind(fd, (const void *)&addr->sa, addr->len) == 0)
+		return 0;
+	if (errno != EADDRINUSE || !replace || sun->sun_family != AF_UNIX ||
+	    !sun->sun_path[0])
+		return -errno;
+	if (!abandoned(sun, addr->len, kind) || unlink(sun->sun_path) < 0)
+		return -EADDRINUSE;
+	return bind(fd, (const void *)&addr->sa, addr->len) < 0 ? -errno : 0;
+}
+
+/* What must be set before an address is taken. */
+static int prepare(int fd, int family, int kind,
+		   const struct tuck_socket_attr *attr)
+{
+	int r = 0;
+
+	if (family == AF_UNIX)
+		return attr->reuse_port ? -EOPNOTSUPP : 0;
+	if (kind == SOCK_STREAM)
+		r = set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (r == 0 && attr->reuse_port)
+		r = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (r == 0 && family == AF_INET6)
+		r = set(fd, IPPROTO_IPV6, IPV6_V6ONLY, attr->v6_only != 0);
+	return r;
+}
+
+/* A socket with that address, or a negative error. */
+static int open_at(const char *text, int kind,
+		   const struct tuck_socket_attr *attr)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck_addr addr;
+	int fd, r = tuck__addr_of(&addr, text, TUCK_NOWAIT);
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(s, tuck__sched_error());
+	fd = open_socket(s, addr.sa.ss_family, kind);
+	if (fd < 0)
+		return fd;
+	r = prepare(fd, addr.sa.ss_family, kind, attr);
+	if (r == 0)
+		r = bind_to(fd, &addr, kind, attr->replace);
+	return r < 0 ? close_with(fd, r) : fd;
+}
+
+int tuck_listen(const char *addr, const struct tuck_socket_attr *attr)
+{
+	const struct tuck_socket_attr *a = attr ? attr : &usual;
+	int kind = a->kind ? a->kind : SOCK_STREAM, fd;
+
+	TUCK__REQUIRE(a->backlog >= 0, -EINVAL);
+	TUCK__REQUIRE(kind == SOCK_STREAM || kind == SOCK_SEQPACKET, -EINVAL);
+	fd = open_at(addr, kind, a);
+	if (fd >= 0 && listen(fd, a->backlog ? a->backlog : INT_MAX) < 0)
+		return close_with(fd, -errno);
+	return fd;
+}
+
+int tuck_tcp_listen(const char *addr, int backlog)
+{
+	const struct tuck_socket_attr attr = { .backlog = backlog };
+
+	return is_unix(addr) ? -EINVAL : tuck_listen(addr, &attr);
+}
+
+int tuck_bind(const char *addr, const struct tuck_socket_attr *attr)
+{
+	const struct tuck_socket_attr *a = attr ? attr : &usual;
+
+	TUCK__REQUIRE(!a->kind || a->kind == SOCK_DGRAM, -EINVAL);
+	return open_at(addr, SOCK_DGRAM, a);
+}
+
+int tuck_udp_bind(const char *addr)
+{
+	return is_unix(addr) ? -EINVAL : tuck_bind(addr, NULL);
+}
+
+/* -- connect -- */
+
+/* The outcome of a connect(2) that was under way. */
+static int outcome(int fd)
+{
+	int err = 0;
+	socklen_t len = sizeof(err);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
+		err = errno;
+	return -err;
+}
+
+static int try_connect(int fd, const struct tuck_addr *addr)
+{
+	if (connect(fd, (const void *)&addr->sa, addr->len) == 0)
+		return 0;
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+/* The socket of a connection, at its own end. */
+static int open_from(const struct tuck_addr *addr, int kind,
+		     const struct tuck_socket_attr *attr)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck_addr local;
+	int r;
+
+	if (!attr->local) {
+		TUCK__REQUIRE(s, tuck__sched_error());
+		return open_socket(s, addr->sa.ss_family, kind);
+	}
+	r = tuck__addr_of(&local, attr->local, TUCK_NOWAIT);
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(local.sa.ss_family == addr->sa.ss_family, -EINVAL);
+	return open_at(attr->local, kind, attr);
+}
+
+/* 0, -EINPROGRESS, -EAGAIN: *ret_fd is open; else an error. */
+static tuck__noinline int start_connect(const char *text,
+					const struct tuck_socket_attr *attr,
+					tuck_ns deadline, int *ret_fd)
+{
+	const struct tuck_socket_attr *a = attr ? attr : &usual;
+	struct tuck_addr addr;
+	int fd, r;
+
+	TUCK__REQUIRE(deadline >= 0, -EINVAL);
+	r = tuck__addr_of(&addr, text, deadline);
+	if (r < 0)
+		return r;
+	fd = open_from(&addr, a->kind ? a->kind : SOCK_STREAM, a);
+	if (fd < 0)
+		return fd;
+	r = try_connect(fd, &addr);
+	if (r < 0 && r != -EINPROGRESS && r != -EAGAIN)
+		return close_with(fd, r);
+	*ret_fd = fd;
+	return r;
+}
+
+/* A Unix listener had no room: once more. */
+static tuck__noinline int connect_again(int fd, const char *text)
+{
+	struct tuck_addr addr;
+	int r = tuck__addr_of(&addr, text, TUCK_NOWAIT);
+
+	return r < 0 ? r : try_connect(fd, &addr);
+}
+
+static void close_pending(const int *fd)
+{
+	if (*fd >= 0)
+		tuck_fd_close(*fd);
+}
+
+/* The end of a connect that gave r. */
+static int connected(int pending, int r, const char *text, tuck_ns deadline)
+{
+	int fd __attribute__((__cleanup__(close_pending))) = pending;
+
+	while (tuck__would_block(r, deadline)) {
+		r = tuck__fd_park_named(tuck__tls, fd, deadline);
+		if (r >= 0)
+			r = connect_again(fd, text);
+	}
+	if (r == -EINPROGRESS)
+		r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
+	if (r > 0)
+		r = outcome(fd);
+	if (r < 0)
+		return r;
+	fd = -1;
+	return pending;
+}
+
+int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
+		 tuck_ns deadline)
+{
+	int fd = -1, r;
+
+	tuck__breathe(0);
+	r = start_connect(addr, attr, deadline, &fd);
+	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
+				  connected(fd, r, addr, deadline);
+}
+
+int tuck_tcp_connect(const char *addr, tuck_ns deadline)
+{
+	return is_unix(addr) ? -EINVAL : tuck_connect(addr, NULL, deadline);
+}
+
+int tuck_udp_connect(const char *addr)
+{
+	static const struct tuck_socket_attr attr = { .kind = SOCK_DGRAM };
+
+	return is_unix(addr) ? -EINVAL :
+			       tuck_connect(addr, &attr, TUCK_FOREVER);
+}
+
+/* -- pairs, options -- */
+
+int tuck_unix_pair(int kind, int ret_fd[2])
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__poller *p;
+	uint32_t bits = tuck__socket_bits(AF_UNIX, kind) | TUCK__FD_NEW;
+	int fd[2], r;
+
+	TUCK__REQUIRE(ret_fd, -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	r = tuck__poller(s, &p);
+	if (r < 0)
+		return r;
+	if (socketpair(AF_UNIX, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		tuck__fd_adopt(s, fd[i], bits);
+		ret_fd[i] = fd[i];
+	}
+	return 0;
+}
+
+int tuck_shutdown(int fd, int how)
+{
+	return shutdown(fd, how) < 0 ? -errno : 0;
+}
+
+int tuck_nodelay_set(int fd, int on)
+{
+	return set(fd, IPPROTO_TCP, TCP_NODELAY, on != 0);
+}
+
+static int seconds(tuck_ns span)
+{
+	return (int)((span + TUCK_SEC(1) - 1) / TUCK_SEC(1));
+}
+
+int tuck_keepalive_set(int fd, tuck_ns idle, tuck_ns interval, int probes)
+{
+	const tuck_ns most = TUCK_SEC(32767);
+	int r = 0;
+
+	TUCK__REQUIRE(idle >= 0 && idle <= most && interval >= 0 &&
+			      interval <= most && probes >= 0 && probes <= 127,
+		      -EINVAL);
+	if (idle)
+		r = set(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds(idle));
+	if (r == 0 && idle && interval)
+		r = set(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds(interval));
+	if (r == 0 && idle && probes)
+		r = set(fd, IPPROTO_TCP, TCP_KEEPCNT, probes);
+	return r < 0 ? r : set(fd, SOL_SOCKET, SO_KEEPALIVE, idle != 0);
+}
