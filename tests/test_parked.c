@@ -3,7 +3,9 @@
  * What a parked tasklet keeps of the call that it waits in (rule S5): the
  * bytes of its slice, which all pay who have many tasklets.
  */
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 #include <tuck.h>
 
 #include "arch/arch.h"
@@ -119,6 +121,90 @@ static void wait_writev(void *arg)
 static void wait_write_full(void *arg)
 {
 	while (tuck_write_full(fd[0], arg, 1, TUCK_FOREVER) == 1)
+		;
+}
+
+static int dgram[2], pipes[2], unix_listener;
+static struct tuck_addr unix_addr, full_addr;
+static char unix_text[TUCK_ADDR_TEXT];
+static struct iovec junk_iov = { junk, 1 };
+static struct mmsghdr many;
+
+static void wait_recv_from(void *arg)
+{
+	char buf[16384];
+
+	(void)arg;
+	tuck_recv_from(dgram[1], buf, sizeof(buf), NULL, TUCK_FOREVER);
+}
+
+static void wait_recvmsg(void *arg)
+{
+	char buf[16384];
+	struct iovec iov = { buf, sizeof(buf) };
+
+	(void)arg;
+	many.msg_hdr.msg_iov = &iov;
+	tuck_recvmsg(dgram[1], &many.msg_hdr, 0, TUCK_FOREVER);
+}
+
+static void wait_recvmmsg(void *arg)
+{
+	(void)arg;
+	tuck_recvmmsg(dgram[1], &many, 1, 0, TUCK_FOREVER);
+}
+
+static void wait_unix_recv(void *arg)
+{
+	static int fds[10], n = 10;
+
+	tuck_unix_recv(dgram[1], arg, 1, fds, &n, TUCK_FOREVER);
+}
+
+static void wait_send_to(void *arg)
+{
+	tuck_send_to(dgram[0], arg, 1, NULL, TUCK_FOREVER);
+}
+
+static void wait_send_named(void *arg)
+{
+	tuck_send_to(dgram[0], arg, 1, &full_addr, TUCK_FOREVER);
+}
+
+static void wait_sendmsg(void *arg)
+{
+	(void)arg;
+	tuck_sendmsg(dgram[0], &many.msg_hdr, 0, TUCK_FOREVER);
+}
+
+static void wait_sendmmsg(void *arg)
+{
+	(void)arg;
+	tuck_sendmmsg(dgram[0], &many, 1, 0, TUCK_FOREVER);
+}
+
+static void wait_unix_send(void *arg)
+{
+	tuck_unix_send(dgram[0], arg, 1, dgram, 2, TUCK_FOREVER);
+}
+
+static void wait_connect(void *arg)
+{
+	(void)arg;
+	tuck_connect(unix_text, NULL, TUCK_FOREVER);
+}
+
+static void wait_splice_from(void *arg)
+{
+	(void)arg;
+	tuck_splice(pipes[0], fd[0], 1000, TUCK_FOREVER);
+}
+
+static void wait_sendfile(void *arg)
+{
+	static int64_t offset;
+
+	while (tuck_sendfile(fd[0], *(int *)arg, &offset, 1, TUCK_FOREVER) == 1)
 		;
 }
 
@@ -403,4 +489,59 @@ TEST(waits_for_descriptors_keep_little)
 	CHECK(parked_bytes(wait_write, NULL) <= most(192));
 	CHECK(parked_bytes(wait_write_full, junk) <= most(192));
 	CHECK(parked_bytes(wait_writev, junk) <= most(192));
+}
+
+static void full_dgram(void)
+{
+	while (send(dgram[0], junk, 1, MSG_DONTWAIT) == 1)
+		;
+}
+
+static void full_backlog(void)
+{
+	struct tuck_socket_attr attr = { .backlog = 1 };
+
+	unix_listener = tuck_listen("unix:", &attr);
+	CHECK_EQ(tuck_addr_local(unix_listener, &unix_addr), 0);
+	tuck_addr_format(&unix_addr, unix_text, sizeof(unix_text));
+	while (tuck_connect(unix_text, NULL, TUCK_NOWAIT) >= 0)
+		;
+}
+
+TEST(waits_for_messages_keep_little)
+{
+	begin();
+	CHECK_EQ(tuck_unix_pair(SOCK_DGRAM, dgram), 0);
+	many.msg_hdr = (struct msghdr){ .msg_iov = &junk_iov, .msg_iovlen = 1 };
+	CHECK(parked_bytes(wait_recv_from, NULL) <= most(208));
+	CHECK(parked_bytes(wait_recvmmsg, NULL) <= most(192));
+	CHECK(parked_bytes(wait_recvmsg, NULL) <= most(208));
+	CHECK(parked_bytes(wait_unix_recv, junk) <= most(208));
+	many.msg_hdr.msg_iov = &junk_iov;
+	full_dgram();
+	CHECK(parked_bytes(wait_send_to, junk) <= most(192));
+	CHECK(parked_bytes(wait_sendmsg, junk) <= most(192));
+	CHECK(parked_bytes(wait_sendmmsg, junk) <= most(192));
+	CHECK(parked_bytes(wait_unix_send, junk) <= most(208));
+	dgram[0] = tuck_bind("unix:", NULL);
+	dgram[1] = tuck_bind("unix:", NULL);
+	CHECK_EQ(tuck_addr_local(dgram[1], &full_addr), 0);
+	while (sendto(dgram[0], junk, 1, MSG_DONTWAIT,
+		      (const void *)&full_addr.sa, full_addr.len) == 1)
+		;
+	CHECK(parked_bytes(wait_send_named, junk) <= most(256));
+}
+
+TEST(waits_to_connect_or_to_move_keep_little)
+{
+	static int zero;
+
+	begin();
+	CHECK_EQ(pipe(pipes), 0);
+	zero = open("/dev/zero", O_RDONLY);
+	full_backlog();
+	CHECK(parked_bytes(wait_connect, NULL) <= most(320));
+	CHECK(parked_bytes(wait_splice_from, NULL) <= most(192));
+	fill();
+	CHECK(parked_bytes(wait_sendfile, &zero) <= most(208));
 }
