@@ -22,37 +22,18 @@
  * consent.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <netinet/in.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <tuck/io.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "io/poller.h"
-#include "io/socket.h"
 
-#define CHUNK		256	/* descriptors */
-#define EVENTS		256	/* of one epoll_wait */
 #define WAKES		128	/* procs while there are own tables */
-#define RUN_MAX		64	/* calls before others get a turn */
-#define ASK_AGAIN	TUCK_MS(2)	/* what no edge tells of */
 
 #define IN_EVENTS	(EPOLLIN | EPOLLRDHUP | EPOLLPRI)
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
-
-struct tuck__poller {
-	struct tuck__fd **chunks;
-	uint32_t chunks_n;
-	int epoll, wake;
-	struct tuck__link for_room;	/* for any descriptor to close */
-	struct epoll_event events[EVENTS];
-};
 
 static pthread_mutex_t wakes_lock = PTHREAD_MUTEX_INITIALIZER;
 static int wakes[WAKES];		/* eventfd + 1; 0: not made */
@@ -126,13 +107,6 @@ static void poller_kick(void *arg)
 		;
 }
 
-static void wake_waiters(struct tuck__sched *s, struct tuck__link *queue,
-			 int result)
-{
-	while (!tuck__list_empty(queue))
-		tuck__wake(s, tuck__tasklet_of(queue->next), result);
-}
-
 /* Among the readers are those that output would serve as well. */
 static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 {
@@ -147,19 +121,10 @@ static void wake_either(struct tuck__sched *s, struct tuck__fd *f)
 	}
 }
 
-static struct tuck__fd *known(const struct tuck__poller *p, int fd)
-{
-	uint32_t chunk = (uint32_t)fd / CHUNK;
-
-	if (fd < 0 || chunk >= p->chunks_n || !p->chunks[chunk])
-		return NULL;
-	return &p->chunks[chunk][fd % CHUNK];
-}
-
 static void deliver(struct tuck__sched *s, struct tuck__poller *p,
 		    const struct epoll_event *e)
 {
-	struct tuck__fd *f = known(p, (int)(uint32_t)e->data.u64);
+	struct tuck__fd *f = tuck__fd_known(p, (int)(uint32_t)e->data.u64);
 
 	if (!f || f->gen != e->data.u64 >> 32)
 		return;
@@ -167,10 +132,10 @@ static void deliver(struct tuck__sched *s, struct tuck__poller *p,
 		f->bits |= TUCK__FD_HUNG;
 	if (e->events & (IN_EVENTS | HUNG_EVENTS)) {
 		f->bits &= ~(uint32_t)TUCK__FD_EMPTY;
-		wake_waiters(s, &f->readers, tuck__fd_seen(f));
+		tuck__wake_all(s, &f->readers, tuck__fd_seen(f));
 	}
 	if (e->events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
-		wake_waiters(s, &f->writers, tuck__fd_seen(f));
+		tuck__wake_all(s, &f->writers, tuck__fd_seen(f));
 		wake_either(s, f);
 	}
 }
@@ -182,18 +147,18 @@ static int wait_events(struct tuck__poller *p, tuck_ns deadline)
 	int r;
 
 	if (deadline == TUCK_NOWAIT)
-		return epoll_wait(p->epoll, p->events, EVENTS, 0);
+		return epoll_wait(p->epoll, p->events, TUCK__EVENTS, 0);
 	if (deadline == TUCK_FOREVER)
-		return epoll_wait(p->epoll, p->events, EVENTS, -1);
+		return epoll_wait(p->epoll, p->events, TUCK__EVENTS, -1);
 	left = deadline - tuck_now();
 	if (left > 0) {
 		t.tv_sec = left / TUCK_SEC(1);
 		t.tv_nsec = left % TUCK_SEC(1);
 	}
-	r = epoll_pwait2(p->epoll, p->events, EVENTS, limit, NULL);
+	r = epoll_pwait2(p->epoll, p->events, TUCK__EVENTS, limit, NULL);
 	if (r < 0 && errno == ENOSYS) {
 		left = left > 0 ? (left + TUCK_MS(1) - 1) / TUCK_MS(1) : 0;
-		r = epoll_wait(p->epoll, p->events, EVENTS,
+		r = epoll_wait(p->epoll, p->events, TUCK__EVENTS,
 			       left < 3600000 ? (int)left : 3600000);
 	}
 	return r;
@@ -293,246 +258,12 @@ int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller)
 	return 0;
 }
 
-/* -- what is known of descriptors -- */
-
-static int make_chunk(struct tuck__poller *p, uint32_t chunk)
+int tuck__poller_add(const struct tuck__poller *p, int fd, uint32_t gen)
 {
-	struct tuck__fd *fds;
-
-	if (chunk >= p->chunks_n) {
-		uint32_t n = chunk + 1 > 2 * p->chunks_n ? chunk + 1 :
-							   2 * p->chunks_n;
-		struct tuck__fd **chunks;
-
-		chunks = tuck__resize(p->chunks, n * sizeof(chunks[0]));
-		if (!chunks)
-			return -ENOMEM;
-		memset(chunks + p->chunks_n, 0,
-		       (n - p->chunks_n) * sizeof(chunks[0]));
-		p->chunks = chunks;
-		p->chunks_n = n;
-	}
-	fds = tuck__alloc(CHUNK * sizeof(*fds));
-	if (!fds)
-		return -ENOMEM;
-	for (int i = 0; i < CHUNK; i++) {
-		tuck__link_init(&fds[i].readers);
-		tuck__link_init(&fds[i].writers);
-	}
-	p->chunks[chunk] = fds;
-	return 0;
+	return poller_add(p, fd, gen, IN_EVENTS | EPOLLOUT);
 }
 
-/* The entry of a number, used or not. */
-static int entry(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
+void tuck__poller_remove(const struct tuck__poller *p, int fd)
 {
-	struct tuck__poller *p;
-	int r;
-
-	if (fd < 0)
-		return -EBADF;
-	r = tuck__poller(s, &p);
-	if (r < 0)
-		return r;
-	if (tuck__unlikely(!known(p, fd))) {
-		if (fcntl(fd, F_GETFD) < 0)
-			return -errno;
-		r = make_chunk(p, (uint32_t)fd / CHUNK);
-		if (r < 0)
-			return r;
-	}
-	*ret_fd = known(p, fd);
-	return 0;
-}
-
-static int socket_option(int fd, int option)
-{
-	int value = -1;
-	socklen_t len = sizeof(value);
-
-	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 :
-								      value;
-}
-
-uint32_t tuck__socket_bits(int family, int kind)
-{
-	if (family == AF_UNIX)
-		return TUCK__FD_SOCKET | TUCK__FD_DEAF;
-	return TUCK__FD_SOCKET | (kind == SOCK_STREAM ? TUCK__FD_STREAM : 0);
-}
-
-static uint32_t bits_of_socket(int fd, int kind)
-{
-	int family = socket_option(fd, SO_DOMAIN);
-
-	if (family != AF_UNIX && socket_option(fd, SO_PROTOCOL) != IPPROTO_TCP)
-		return TUCK__FD_SOCKET;
-	return tuck__socket_bits(family, kind);
-}
-
-/* Whether read(2) and write(2) of it may wait for others. */
-static bool may_block(int fd)
-{
-	struct stat st;
-
-	return fstat(fd, &st) < 0 || S_ISFIFO(st.st_mode) ||
-	       S_ISCHR(st.st_mode) || !(st.st_mode & S_IFMT);
-}
-
-static int get_to_know(int fd, struct tuck__fd *f)
-{
-	int flags = fcntl(fd, F_GETFL), kind;
-
-	if (flags < 0)
-		return -errno;
-	kind = socket_option(fd, SO_TYPE);
-	f->bits = TUCK__FD_KNOWN;
-	if (kind >= 0)
-		f->bits |= bits_of_socket(fd, kind);
-	if (!(flags & O_NONBLOCK) && (kind >= 0 || may_block(fd)))
-		f->bits |= TUCK__FD_BLOCKS;
-	return 0;
-}
-
-int tuck__fd_unblock(int fd, struct tuck__fd *f)
-{
-	int flags;
-
-	if (tuck__likely(!(f->bits & TUCK__FD_BLOCKS)))
-		return 0;
-	flags = fcntl(fd, F_GETFL);
-	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-		return -errno;
-	f->bits &= ~(uint32_t)TUCK__FD_BLOCKS;
-	return 0;
-}
-
-int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
-		       struct tuck__fd **ret_fd)
-{
-	int r = entry(s, fd, ret_fd);
-
-	if (r == 0 && last != TUCK__FD_FIRST && last != tuck__fd_seen(*ret_fd))
-		return -EBADF;
-	if (tuck__unlikely(r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN)))
-		r = get_to_know(fd, *ret_fd);
-	return r;
-}
-
-/* Whatever was known of the number is no more. */
-static void forget(struct tuck__sched *s, struct tuck__fd *f)
-{
-	wake_waiters(s, &f->readers, -EBADF);
-	wake_waiters(s, &f->writers, -EBADF);
-	f->gen++;
-	f->bits = 0;
-}
-
-void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
-{
-	struct tuck__fd *f;
-
-	if (entry(s, fd, &f) < 0)
-		return;
-	forget(s, f);	/* if the number was closed behind our back */
-	f->bits = bits;
-}
-
-void tuck__fd_share(struct tuck__sched *s, int fd)
-{
-	struct tuck__fd *f = known(s->io, fd);
-
-	if (f)
-		f->bits &= ~(uint32_t)TUCK__FD_OURS;
-}
-
-static tuck__noinline int add(struct tuck__sched *s, int fd, struct tuck__fd *f)
-{
-	int r = poller_add(s->io, fd, f->gen, IN_EVENTS | EPOLLOUT);
-
-	if (r == 0)
-		f->bits |= TUCK__FD_ADDED;
-	return r;
-}
-
-int tuck__fd_park(struct tuck__sched *s, int fd, int events, tuck_ns deadline)
-{
-	struct tuck__fd *f = known(s->io, fd);
-	bool reads = events & TUCK_READABLE;
-	int r;
-
-	if (tuck__unlikely(!(f->bits & TUCK__FD_ADDED))) {
-		r = add(s, fd, f);
-		if (r < 0)
-			return r;
-	}
-	s->run = 0;
-	s->fd_waiters++;
-	s->current->w.bits &= (uint8_t)~TUCK__EITHER;
-	if (tuck__unlikely(events == (TUCK_READABLE | TUCK_WRITABLE)))
-		s->current->w.bits |= TUCK__EITHER;
-	tuck__link_before(reads ? &f->readers : &f->writers,
-			  &s->current->w.link);
-	return tuck__wait(s, reads ? TUCK__WHY_READ : TUCK__WHY_WRITE,
-			  (void *)(intptr_t)fd, deadline);
-}
-
-/*
- * Not among its writers: each try that fails there gives back a buffer, which
- * is an edge, so that it would be tried for ever. Any close ends this wait.
- */
-static int park_deaf(struct tuck__sched *s, int fd, tuck_ns deadline)
-{
-	struct tuck__poller *p = s->io;
-
-	s->run = 0;
-	s->fd_waiters++;
-	tuck__link_before(&p->for_room, &s->current->w.link);
-	return tuck__wait(s, TUCK__WHY_WRITE, (void *)(intptr_t)fd, deadline);
-}
-
-int tuck__fd_park_named(struct tuck__sched *s, int fd, tuck_ns deadline)
-{
-	const struct tuck__fd *f = known(s->io, fd);
-	tuck_ns again = tuck_after(ASK_AGAIN);
-	int seen = tuck__fd_seen(f), r;
-
-	if (!(f->bits & TUCK__FD_DEAF))
-		return tuck__fd_park(s, fd, TUCK_WRITABLE, deadline);
-	r = park_deaf(s, fd, again < deadline ? again : deadline);
-	return r == 0 || (r == -ETIMEDOUT && again < deadline) ? seen : r;
-}
-
-int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline)
-{
-	struct tuck__poller *p = s->io;
-
-	tuck__link_before(&p->for_room, &s->current->w.link);
-	return tuck__wait(s, TUCK__WHY_FD_ROOM, NULL, deadline);
-}
-
-ssize_t tuck__breathe(ssize_t result)
-{
-	struct tuck__sched *s = tuck__tls;
-
-	if (tuck__unlikely(s && ++s->run >= RUN_MAX)) {
-		s->run = 0;
-		tuck_yield();
-	}
-	return result;
-}
-
-int tuck_fd_close(int fd)
-{
-	struct tuck__sched *s = tuck__tls;
-	struct tuck__poller *p = s ? s->io : NULL;
-	struct tuck__fd *f = p ? known(p, fd) : NULL;
-
-	if (f && (f->bits & (TUCK__FD_ADDED | TUCK__FD_OURS)) == TUCK__FD_ADDED)
-		epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
-	if (f)
-		forget(s, f);
-	if (p)
-		wake_waiters(s, &p->for_room, 0);
-	return close(fd) < 0 ? -errno : 0;
+	epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
 }

@@ -3,10 +3,12 @@
  * The poller of a proc, and what it knows of descriptors.
  *
  * A back end is these calls: poller_open, poller_close, poller_add,
- * poller_wait, poller_kick; here Linux's epoll.
+ * poller_remove, poller_wait, poller_kick; here Linux's epoll.
  */
 #ifndef TUCK__POLLER_H
 #define TUCK__POLLER_H
+
+#include <sys/epoll.h>
 
 #include "task/task.h"
 
@@ -36,10 +38,57 @@ static inline int tuck__fd_seen(const struct tuck__fd *f)
 	return (int)(f->gen & INT32_MAX);
 }
 
-struct tuck__poller;
+#define TUCK__EVENTS	256	/* of one epoll_wait */
+#define TUCK__FD_CHUNK	256	/* descriptors */
+
+struct tuck__poller {
+	struct tuck__fd **chunks;
+	uint32_t chunks_n;
+	int epoll, wake;
+	struct tuck__link for_room;	/* for any descriptor to close */
+	struct epoll_event events[TUCK__EVENTS];
+};
+
+/* -- poller.c -- */
 
 /* The calling proc's poller, made at its first use: 0 or an error. */
 int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller);
+
+/*
+ * Have the events of fd delivered, of this closing of its number: 0 or an
+ * error. Or not any more, where closing it is not the end of them.
+ */
+int tuck__poller_add(const struct tuck__poller *p, int fd, uint32_t gen);
+void tuck__poller_remove(const struct tuck__poller *p, int fd);
+
+/*
+ * Make the wake-up descriptors of all procs that may ever be, so that they
+ * are in the tables of procs that get their own after this call.
+ */
+int tuck__poller_share_wakes(void);
+
+/* Those made so far: their number, at most TUCK_PROCS_MAX. */
+size_t tuck__poller_wakes(int *ret_fds);
+
+/* -- descriptor.c -- */
+
+/* The entry of a number, if there is one. */
+static inline struct tuck__fd *tuck__fd_known(const struct tuck__poller *p,
+					      int fd)
+{
+	uint32_t chunk = (uint32_t)fd / TUCK__FD_CHUNK;
+
+	if (fd < 0 || chunk >= p->chunks_n || !p->chunks[chunk])
+		return NULL;
+	return &p->chunks[chunk][fd % TUCK__FD_CHUNK];
+}
+
+static inline void tuck__wake_all(struct tuck__sched *s,
+				  struct tuck__link *queue, int result)
+{
+	while (!tuck__list_empty(queue))
+		tuck__wake(s, tuck__tasklet_of(queue->next), result);
+}
 
 #define TUCK__FD_FIRST (-1)
 
@@ -84,14 +133,5 @@ int tuck__fd_room(struct tuck__sched *s, tuck_ns deadline);
  * wait. Returns result.
  */
 ssize_t tuck__breathe(ssize_t result);
-
-/*
- * Make the wake-up descriptors of all procs that may ever be, so that they
- * are in the tables of procs that get their own after this call.
- */
-int tuck__poller_share_wakes(void);
-
-/* Those made so far: their number, at most TUCK_PROCS_MAX. */
-size_t tuck__poller_wakes(int *ret_fds);
 
 #endif
