@@ -540,7 +540,7 @@ TEST(waits_to_connect_or_to_move_keep_little)
 	CHECK_EQ(pipe(pipes), 0);
 	zero = open("/dev/zero", O_RDONLY);
 	full_backlog();
-	CHECK(parked_bytes(wait_connect, NULL) <= most(320));
+	CHECK(parked_bytes(wait_connect, NULL) <= most(256));
 	CHECK(parked_bytes(wait_splice_from, NULL) <= most(192));
 	fill();
 	CHECK(parked_bytes(wait_sendfile, &zero) <= most(208));
