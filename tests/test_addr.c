@@ -23,9 +23,11 @@ static void check_text(const char *text, const char *again)
 TEST(unix_addresses_are_read_and_written)
 {
 	char longest[5 + 107 + 1] = "unix:", longer[5 + 108 + 1] = "unix:";
-	struct tuck_addr addr = { .len = 99 };
+	struct tuck_addr addr;
 
 	check_text("unix:/run/some.sock", "unix:/run/some.sock");
+	CHECK_EQ(tuck_addr_parse(&addr, "unix:/x"), 0);	/* and its NUL */
+	CHECK_EQ(addr.len, offsetof(struct sockaddr_un, sun_path) + 3);
 	check_text("unix:relative", "unix:relative");
 	check_text("unix:127.0.0.1:80", "unix:127.0.0.1:80");
 	check_text("unix:@name", "unix:@name");
@@ -37,6 +39,7 @@ TEST(unix_addresses_are_read_and_written)
 	longest[5] = '@';
 	check_text(longest, longest);
 	memset(longer + 5, 'x', 108);
+	addr.len = 99;
 	CHECK_EQ(tuck_addr_parse(&addr, longer), -ENAMETOOLONG);
 	CHECK_EQ(addr.len, 99);
 }
