@@ -164,6 +164,21 @@ TEST(output_that_is_waited_for)
 	}
 }
 
+/* poll(2) would never say that it is ready. */
+TEST(a_terminal_that_is_open_for_the_other_way)
+{
+	int fd[2], only;
+	char c = 0;
+
+	tty_pair(fd);
+	only = open(ptsname(fd[1]), O_WRONLY | O_NOCTTY);
+	CHECK(only >= 0);
+	CHECK_EQ(tuck_read(only, &c, 1, TUCK_FOREVER), -EBADF);
+	CHECK_EQ(tuck_write(only, &c, 1, patience()), 1);
+	only = open(ptsname(fd[1]), O_RDONLY | O_NOCTTY);
+	CHECK_EQ(tuck_write(only, &c, 1, TUCK_FOREVER), -EBADF);
+}
+
 TEST(nobody_reads_any_more)
 {
 	int fd[2];
