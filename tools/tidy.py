@@ -59,8 +59,9 @@ def contract(files):
 
 
 def exports(files):
-    """src/tuck.map lists just the public functions"""
-    inside = set(re.findall(r"^\t(tuck_\w+);$", files["src/tuck.map"], re.M))
+    """the .map files list just the public functions"""
+    maps = [text for path, text in files.items() if path.endswith(".map")]
+    inside = set(re.findall(r"^\t(tuck_\w+);$", "".join(maps), re.M))
     public = {name for _, whole, name, _ in prototypes(files)
               if not re.match(r"\s*static\b", whole)}
     for name in public ^ inside:
