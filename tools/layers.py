@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 LAYERS = ["base", "arch", "ctx", "task", "chan", "io", "proc", "debug",
-          "preempt"]
+          "preempt", "tls"]
 LOCAL_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.M)
 # A path in the archive's member names is flattened: src_base_heap.c.o.
 MEMBER = re.compile(r"src_(" + "|".join(LAYERS) + r")_[^:]*\.o")
