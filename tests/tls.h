@@ -10,6 +10,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <tuck/tls.h>
@@ -18,9 +19,65 @@
 
 #define DAY_S 86400
 
+/* -- OpenSSL's memory -- */
+
+/* Blocks that it has; which request fails, or none; of ours, or of all. */
+static atomic_long live_blocks, requests;
+static long failing;
+static int failing_on, failing_all;
+
+static int fails(const char *file)
+{
+	long nth;
+
+	if (!failing || !(failing_all || strstr(file, "src/tls/")))
+		return 0;
+	nth = atomic_fetch_add(&requests, 1) + 1;
+	return nth == failing || (failing_on && nth > failing);
+}
+
+static void *count_malloc(size_t n, const char *file, int line)
+{
+	void *p = fails(file) ? NULL : malloc(n);
+
+	(void)line;
+	live_blocks += p != NULL;
+	return p;
+}
+
+static void count_free(void *p, const char *file, int line)
+{
+	(void)file, (void)line;
+	live_blocks -= p != NULL;
+	free(p);
+}
+
+static void *count_realloc(void *p, size_t n, const char *file, int line)
+{
+	if (p && !n) {
+		count_free(p, file, line);
+		return NULL;
+	}
+	if (fails(file))
+		return NULL;
+	live_blocks += p == NULL;
+	return realloc(p, n);
+}
+
+__attribute__((constructor)) static void count_memory(void)
+{
+	CHECK_EQ(CRYPTO_set_mem_functions(count_malloc, count_realloc,
+					  count_free),
+		 1);
+}
+
 /* -- certificates -- */
 
+/* Those made so far, for who looks for leaks. */
+static struct cert *made;
+
 struct cert {
+	struct cert *next;
 	X509 *x509;
 	EVP_PKEY *key;
 	char file[32];		/* both of them */
@@ -66,6 +123,7 @@ static void make_cert(struct cert *ret_cert, const char *names,
 {
 	static long serial;
 	struct cert *c = ret_cert;
+	struct cert *kept = malloc(sizeof(*kept));
 	FILE *f = file_of_ours(c->file);
 
 	c->key = EVP_EC_gen("P-256");
@@ -88,6 +146,9 @@ static void make_cert(struct cert *ret_cert, const char *names,
 	CHECK_EQ(PEM_write_X509(f, c->x509), 1);
 	CHECK_EQ(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL), 1);
 	CHECK_EQ(fflush(f), 0);
+	*kept = *c;
+	kept->next = made;
+	made = kept;
 }
 
 static inline struct tuck_tls_cert files_of(const struct cert *c)

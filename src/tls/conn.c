@@ -131,10 +131,10 @@ static tuck__noinline int open_over(struct tuck_tls **ret_tls,
 	tls->ctx = tuck__tls_ctx_hold(ctx);
 	tls->ssl = SSL_new(ctx->ssl);
 	r = tls->ssl ? tuck__tls_wire(tls) : -ENOMEM;
-	if (r == 0) {
-		SSL_set_app_data(tls->ssl, tls);
+	if (r == 0 && SSL_set_app_data(tls->ssl, tls) != 1)
+		r = -ENOMEM;
+	if (r == 0)
 		r = set_peer(tls, host);
-	}
 	if (r < 0) {
 		finish(&tls);
 		return tuck__tls_fail(r);
