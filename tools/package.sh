@@ -66,6 +66,20 @@ preempt() {
 	LD_LIBRARY_PATH=$lib timeout 60 "$tmp/spin"
 }
 
+# TLS, which takes OpenSSL in by its own pkg-config file where it is static.
+tls() {
+	package=tuck-tls
+	# shellcheck disable=SC2046
+	${CC:-cc} -Wall -Werror "$root/examples/fetch.c" -o "$tmp/fetch" \
+		$(flags --cflags --libs)
+	LD_LIBRARY_PATH=$lib "$tmp/fetch" 127.0.0.1:1 localhost / 2>&1 |
+		grep -F 'Connection refused'
+	readelf -d "$tmp/fetch" | grep -F '[libtuck-tls.so.0]'
+	nm -D --defined-only "$lib/libtuck-tls.so" | awk '$2 ~ /[TDBRVW]/ &&
+		$3 !~ /^tuck_tls_/ { print "exported:", $3; bad = 1 }
+		END { exit bad }'
+}
+
 install() {
 	DESTDIR=$tmp/root meson install -C "$build" --no-rebuild --quiet
 	pc=$(find "$tmp/root" -name tuck.pc)
@@ -96,6 +110,7 @@ install() {
 	"$tmp/theirs" >"$tmp/want"
 	LD_LIBRARY_PATH=$lib "$tmp/ours" | cmp - "$tmp/want"
 	preempt
+	[ ! -e "$PKG_CONFIG_PATH/tuck-tls.pc" ] || tls
 	# Nothing is exported but what the headers promise.
 	nm -D --defined-only "$lib/libtuck.so" | awk '$2 ~ /[TDBRVW]/ &&
 		$3 !~ /^tuck_[a-z]/ { print "exported:", $3; bad = 1 }
