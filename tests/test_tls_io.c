@@ -314,6 +314,7 @@ TEST(nothing_is_lost_or_sent_twice_at_a_deadline)
 	static char got[1 << 24];
 	size_t n;
 
+	over_unix = 1;
 	for (int i = 0; i < 2; i++) {
 		meet_as_usual(&e, versions[i]);
 		n = write_until_full(e.client, 3);
@@ -360,6 +361,7 @@ TEST(keys_are_changed_while_the_socket_is_full)
 	char c;
 	size_t n;
 
+	over_unix = 1;
 	meet_as_usual(&e, USUAL);
 	n = write_until_full(e.server, 5);
 	for (int i = 0; i < 3; i++) {
@@ -389,6 +391,7 @@ TEST(a_flood_of_wishes_ends)
 	char c;
 	ssize_t r = 1;
 
+	over_unix = 1;
 	meet_as_usual(&e, USUAL);
 	write_until_full(e.server, 5);
 	for (int i = 0; i < 30000 && r > 0; i++) {
@@ -473,6 +476,7 @@ TEST(close_wakes_who_waits)
 {
 	int fds;
 
+	over_unix = 1;
 	meet_as_usual(&e, USUAL);
 	write_until_full(e.client, 1);
 	CHECK(tuck_go(read_in_vain, e.client) > 0);
@@ -620,7 +624,9 @@ static void with_connection(struct state *s)
 
 static void with_full_socket(struct state *s)
 {
+	over_unix = 1;
 	with_connection(s);
+	over_unix = 0;
 	write_until_full(s->tls, 1);
 }
 

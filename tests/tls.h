@@ -166,6 +166,16 @@ static inline void make_roots(void)
 
 /* -- contexts -- */
 
+/* All that were made: a test need not free them, a connection it must. */
+static struct tuck_tls_ctx *contexts[400];
+static size_t n_contexts;
+
+static inline struct tuck_tls_ctx *note(struct tuck_tls_ctx *ctx)
+{
+	CHECK(n_contexts < sizeof(contexts) / sizeof(contexts[0]));
+	return contexts[n_contexts++] = ctx;
+}
+
 /* A server's, that shows a certificate of these names. */
 static inline struct tuck_tls_ctx *server_for(const char *names,
 					      struct tuck_tls_config config)
@@ -182,7 +192,7 @@ static inline struct tuck_tls_ctx *server_for(const char *names,
 		config.n_certs = 1;
 	}
 	CHECK_EQ(tuck_tls_server_new(&ctx, &config), 0);
-	return ctx;
+	return note(ctx);
 }
 
 /* A client's, that trusts the root. */
@@ -194,7 +204,7 @@ static inline struct tuck_tls_ctx *client_with(struct tuck_tls_config config)
 	if (!config.ca_file)
 		config.ca_file = root.file;
 	CHECK_EQ(tuck_tls_client_new(&ctx, &config), 0);
-	return ctx;
+	return note(ctx);
 }
 
 /* -- both ends -- */
@@ -210,6 +220,9 @@ struct accepting {
 	struct tuck_tls_ctx *ctx;
 	int fd, done;
 };
+
+/* Not 0: over a socket that is full once it is, where TCP may find room. */
+static int over_unix;
 
 static void accept_end(void *arg)
 {
@@ -234,7 +247,10 @@ static inline void meet(struct ends *e, struct tuck_tls_ctx *client,
 	int fd[2];
 
 	memset(e, 0, sizeof(*e));
-	tcp_pair(fd);
+	if (over_unix)
+		stream_pair(fd);
+	else
+		tcp_pair(fd);
 	a = (struct accepting){ e, server, fd[1], 0 };
 	CHECK(tuck_go(accept_end, &a) > 0);
 	e->client_r = tuck_tls_connect_fd(&e->client, client, fd[0], host,
