@@ -194,6 +194,7 @@ TEST(roots_of_a_folder)
 	meet(&e, client, server_for("DNS:a.test", USUAL), "a.test");
 	unlink(path);
 	rmdir(dir);
+	tuck_tls_ctx_free(client);
 	CHECK_EQ(e.client_r, 0);
 	part(&e);
 }
