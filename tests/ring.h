@@ -44,7 +44,7 @@ static inline struct tuck_ctx *ring_live(void *arg)
 
 static inline void ring_start(void (*body)(int n))
 {
-	const struct tuck_config one = { 1, 0, 0, 0 };
+	const struct tuck_config one = { 1, 0, 0, 0, 0 };
 
 	CHECK_EQ(tuck_config_set(&one), 0);
 	ring[0] = tuck_ctx_self();

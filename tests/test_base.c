@@ -160,6 +160,7 @@ static void clear_environment(void)
 	unsetenv("TUCK_SLOT_BYTES");
 	unsetenv("TUCK_GUARD_BYTES");
 	unsetenv("TUCK_SEED");
+	unsetenv("TUCK_OFFLOAD_WORKERS");
 }
 
 TEST(config_defaults)
@@ -174,7 +175,7 @@ TEST(config_defaults)
 
 TEST(config_set_is_kept)
 {
-	struct tuck_config c = { 7, 1 << 20, 1 << 17, 99 };
+	struct tuck_config c = { 7, 1 << 20, 1 << 17, 99, 5 };
 
 	clear_environment();
 	CHECK_EQ(tuck_config_set(&c), 0);
@@ -204,13 +205,14 @@ TEST(config_refuses_what_no_stack_can_have)
 	refuse((struct tuck_config){ .slot_bytes = 16383 });
 	refuse((struct tuck_config){ .slot_bytes = ((size_t)1 << 30) + 1 });
 	refuse((struct tuck_config){ .slot_bytes = SIZE_MAX });
+	refuse((struct tuck_config){ .offload_workers = 1025 });
 }
 
 TEST(config_takes_the_extremes)
 {
-	struct tuck_config least = { 1, 16384, 1, 1 };
-	struct tuck_config most = { 65536, (size_t)1 << 30, 1 << 20,
-				    UINT64_MAX };
+	struct tuck_config least = { 1, 16384, 1, 1, 1 };
+	struct tuck_config most = { 65536, (size_t)1 << 30, 1 << 20, UINT64_MAX,
+				    1024 };
 
 	clear_environment();
 	CHECK_EQ(tuck_config_set(&least), 0);
@@ -219,9 +221,23 @@ TEST(config_takes_the_extremes)
 	check_config(65536, (size_t)1 << 30, 1 << 20, UINT64_MAX);
 }
 
+TEST(config_of_offloaded_calls)
+{
+	struct tuck_config c = { .offload_workers = 1024 };
+
+	clear_environment();
+	CHECK_EQ(got().offload_workers, 64);
+	CHECK_EQ(tuck_config_set(&c), 0);
+	CHECK_EQ(got().offload_workers, 1024);
+	setenv("TUCK_OFFLOAD_WORKERS", "1025", 1);
+	CHECK_EQ(got().offload_workers, 1024);
+	setenv("TUCK_OFFLOAD_WORKERS", "3", 1);
+	CHECK_EQ(got().offload_workers, 3);
+}
+
 TEST(environment_wins)
 {
-	struct tuck_config c = { 7, 1 << 20, 1 << 17, 99 };
+	struct tuck_config c = { 7, 1 << 20, 1 << 17, 99, 5 };
 
 	clear_environment();
 	CHECK_EQ(tuck_config_set(&c), 0);

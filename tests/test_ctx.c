@@ -61,7 +61,7 @@ static void leave(void)
 
 static void begin_with(size_t slots, size_t bytes, size_t guard)
 {
-	struct tuck_config config = { slots, bytes, guard, 1 };
+	struct tuck_config config = { slots, bytes, guard, 1, 0 };
 
 	tuck__cache_init(&cache, &host, &config);
 	tuck__ctx_init_native(&cache, &native);

@@ -100,7 +100,7 @@ static inline struct tuck_chan *chan_new(size_t elem_bytes, size_t capacity)
 /* To be called before anything else of Tuck. */
 static inline void use_slots(size_t n)
 {
-	struct tuck_config config = { n, 0, 0, 0 };
+	struct tuck_config config = { n, 0, 0, 0, 0 };
 
 	CHECK_EQ(tuck_config_set(&config), 0);
 }

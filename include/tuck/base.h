@@ -61,17 +61,19 @@ struct tuck_config {
 	size_t slot_bytes;	/* virtual bytes of one (256 KiB) */
 	size_t guard_bytes;	/* unmapped below one (512; 32-bit: 64 KiB) */
 	uint64_t seed;		/* not 0: for tuck_policy_random() */
+	size_t offload_workers;	/* most threads for tuck_offload() (64) */
 };
 
 /*
  * Set the configuration of procs that start after this call; a running proc
  * keeps its own. The environment wins: TUCK_STACK_SLOTS, TUCK_SLOT_BYTES,
- * TUCK_GUARD_BYTES and TUCK_SEED, each a decimal number; a value that is no
- * such number, or that no stack can have, is ignored. TUCK_POLICY names a
- * policy, see docs/scheduling.md, and wins over the seed.
+ * TUCK_GUARD_BYTES, TUCK_SEED and TUCK_OFFLOAD_WORKERS, each a decimal number;
+ * a value that is no such number, or that cannot be, is ignored. TUCK_POLICY
+ * names a policy, see docs/scheduling.md, and wins over the seed.
  * Switches: no.
  * Errors: -EINVAL for NULL or a size that no stack can have (fewer than
- * 16 KiB or more than 1 GiB a slot, more than 65,536 slots).
+ * 16 KiB or more than 1 GiB a slot, more than 65,536 slots), or for more than
+ * 1,024 workers.
  */
 int tuck_config_set(const struct tuck_config *config);
 

@@ -14,6 +14,7 @@ static const struct tuck_config defaults = {
 	.slot_bytes = 256 * 1024,
 	/* Addresses only; where they are few, for usual frames. */
 	.guard_bytes = sizeof(void *) > 4 ? 512 * 1024 : 64 * 1024,
+	.offload_workers = 64,
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -34,11 +35,17 @@ static bool guard_valid(size_t n)
 	return n <= (size_t)1 << 30;
 }
 
+static bool workers_valid(size_t n)
+{
+	return n <= 1024;
+}
+
 int tuck_config_set(const struct tuck_config *config)
 {
 	TUCK__REQUIRE(config && slots_valid(config->stack_slots) &&
 			      bytes_valid(config->slot_bytes) &&
-			      guard_valid(config->guard_bytes),
+			      guard_valid(config->guard_bytes) &&
+			      workers_valid(config->offload_workers),
 		      -EINVAL);
 	pthread_mutex_lock(&lock);
 	set = *config;
@@ -75,6 +82,8 @@ void tuck__config_get(struct tuck_config *ret_config)
 					bytes_valid);
 	c.guard_bytes = (size_t)from_env("TUCK_GUARD_BYTES", c.guard_bytes,
 					 guard_valid);
+	c.offload_workers = (size_t)from_env("TUCK_OFFLOAD_WORKERS",
+					     c.offload_workers, workers_valid);
 	c.seed = from_env("TUCK_SEED", c.seed, NULL);
 	if (!c.stack_slots)
 		c.stack_slots = defaults.stack_slots;
@@ -82,5 +91,7 @@ void tuck__config_get(struct tuck_config *ret_config)
 		c.slot_bytes = defaults.slot_bytes;
 	if (!c.guard_bytes)
 		c.guard_bytes = defaults.guard_bytes;
+	if (!c.offload_workers)
+		c.offload_workers = defaults.offload_workers;
 	*ret_config = c;
 }
