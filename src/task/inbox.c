@@ -42,6 +42,7 @@ static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
 static uint32_t in_use, stuck, limit = TUCK__SCHEDS_MAX;
 
 _Atomic(void (*)(void)) tuck__deadlock_fn;
+atomic_long tuck__helpers;
 
 /* -- registry -- */
 
@@ -260,12 +261,16 @@ static bool posted(void)
 /*
  * Nobody can wake anybody: no post is under way, no stranger is there. The
  * inboxes are looked at first because that is cheap, and last because a
- * stranger may have posted and ended in between.
+ * stranger may have posted and ended in between. A helper posts before it
+ * counts as idle.
  */
 static bool hopeless(void)
 {
-	return stuck == in_use && !posted() &&
-	       thread_count() <= (long)in_use + TUCK__TSAN && !posted();
+	long helpers = atomic_load(&tuck__helpers);
+
+	return stuck == in_use && helpers >= 0 && !posted() &&
+	       thread_count() <= (long)in_use + helpers + TUCK__TSAN &&
+	       !posted();
 }
 
 static void tell_all(void)

@@ -688,6 +688,9 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->io = NULL;
 	s->spare_wait = NULL;
 	s->io_fini = NULL;
+	s->offload = NULL;
+	s->offload_fini = NULL;
+	s->fd_table = 0;
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	atomic_store(&s->inbox, 0);
 	atomic_store(&s->sleeping, 0);
@@ -758,6 +761,8 @@ void tuck__sched_fini(struct tuck__sched *s)
 	tuck__policy_fini(s);
 	tuck__task_drop_all(s);
 	tuck__inbox_close(s);
+	if (s->offload_fini)
+		s->offload_fini(s);
 	if (s->io_fini)
 		s->io_fini(s);
 	tuck__sched_set_idle(s, NULL, NULL);

@@ -34,6 +34,7 @@ enum tuck__why {
 	/* From here on there is more to undo than a link. */
 	TUCK__WHY_SHARED,		/* to HOME: a struct tuck__far */
 	TUCK__WHY_RENDEZVOUS,
+	TUCK__WHY_OFFLOAD,
 	TUCK__WHY_HOME,
 	TUCK__WHY_SELECT,
 	TUCK__WHY_MUTEX,		/* to BARRIER: a wait queue, waitq.h */
@@ -243,6 +244,9 @@ struct tuck__sched {
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
 	void *spare_wait;		/* chan's, or NULL */
+	void (*offload_fini)(struct tuck__sched *s);
+	void *offload;
+	uint32_t fd_table;		/* 0: the process's first one */
 
 	const struct tuck_policy *policy; /* NULL: first in, first out */
 	void *policy_state;
@@ -475,6 +479,12 @@ struct tuck__sched *tuck__registry_at(uint32_t number);
  * -EAGAIN when there are others already.
  */
 int tuck__registry_limit(uint32_t n);
+
+/*
+ * Threads of the library's own, if all of them wait for a proc to want
+ * something; else -1, and something is going to come.
+ */
+extern atomic_long tuck__helpers;
 
 /* Post flag (TUCK__ID_UNBLOCK or _POKE) to a tasklet of any proc. */
 int tuck__post(tuck_id id, int64_t flag);
