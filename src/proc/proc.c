@@ -25,6 +25,8 @@
 
 enum state { FREE, RUNNING, ENDED };
 
+static _Atomic(uint32_t) own_tables;
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct proc {
 	enum state state;
@@ -38,6 +40,7 @@ struct start {
 	void (*fn)(void *);
 	void *arg;
 	struct proc *proc;
+	uint32_t fd_table;	/* the starter's */
 	int result;
 	sem_t done;
 };
@@ -93,8 +96,9 @@ static int set_cpu(int cpu)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-static int set_up(const struct tuck_proc_attr *attr, struct proc *p)
+static int set_up(const struct start *start, struct proc *p)
 {
+	const struct tuck_proc_attr *attr = start->attr;
 	char name[16];
 	int r = 0;
 
@@ -109,7 +113,12 @@ static int set_up(const struct tuck_proc_attr *attr, struct proc *p)
 	if (r < 0)
 		return r;
 	p->sched = tuck__sched_make();
-	return p->sched ? 0 : tuck__sched_error();
+	if (!p->sched)
+		return tuck__sched_error();
+	p->sched->fd_table = attr && attr->own_fds ?
+				     atomic_fetch_add(&own_tables, 1) + 1 :
+				     start->fd_table;
+	return 0;
 }
 
 static void on_end(void *arg)
@@ -133,7 +142,7 @@ static void *run(void *arg)
 	struct proc *p = start->proc;
 	void (*fn)(void *) = start->fn;
 	void *fn_arg = start->arg;
-	int r = start->result = set_up(start->attr, p);
+	int r = start->result = set_up(start, p);
 
 	sem_post(&start->done);		/* from here on start is gone */
 	if (r < 0)
@@ -215,6 +224,7 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	if (n < 0)
 		return n;
 	start.proc = &procs[n];
+	start.fd_table = tuck__tls ? tuck__tls->fd_table : 0;
 	sem_init(&start.done, 0, 0);
 	r = launch(&start);
 	sem_destroy(&start.done);
