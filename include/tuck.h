@@ -36,6 +36,7 @@
 #include <tuck/chan.h>
 #include <tuck/sync.h>
 #include <tuck/io.h>
+#include <tuck/offload.h>
 #include <tuck/net.h>
 #include <tuck/messages.h>
 #include <tuck/proc.h>

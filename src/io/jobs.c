@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs, and the queues in which they wait for a worker. Each proc has a lane
+ * of the pool that serves its descriptor table, where its jobs wait in order;
+ * the lanes that have some stand in a ring, and each gives one in its turn.
+ *
+ * Invariants:
+ * 1. All of it is under one lock, which is never held while a job runs, or
+ *    memory is given back.
+ * 2. That a job has ended is the last thing that its worker writes to it, if
+ *    somebody waits; whoever sees that may free it. Else the worker frees it.
+ */
+#include <errno.h>
+
+#include "base/config.h"
+#include "base/mem.h"
+#include "chan/chan.h"
+#include "io/workers.h"
+
+#define WORKERS_MAX 1024
+
+struct tuck__lane {
+	struct tuck__link ring;		/* of its pool's lanes */
+	struct tuck__link jobs;
+	struct tuck__pool *pool;
+};
+
+struct tuck__offloads tuck__offloads = {
+	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.idle_max = TUCK_SEC(10),
+};
+static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_error;
+static struct tuck__pool *pools;
+static struct tuck__link running = { &running, &running };
+
+void tuck__offloads_count(void)
+{
+	bool busy = stats->queued || stats->running;
+
+	atomic_store(&tuck__helpers, busy ? -1 : (long)stats->workers);
+}
+
+static struct tuck__job *job_of(struct tuck__link *l)
+{
+	return tuck__container(l, struct tuck__job, link);
+}
+
+static void set_phase(struct tuck__job *job, enum tuck__job_phase phase)
+{
+	atomic_store_explicit(&job->phase, (uint8_t)phase,
+			      memory_order_release);
+}
+
+/* -- queues -- */
+
+static void enqueue(struct tuck__job *job)
+{
+	struct tuck__lane *lane = job->lane;
+
+	if (tuck__list_empty(&lane->jobs))
+		tuck__link_before(&lane->pool->lanes, &lane->ring);
+	tuck__link_before(&lane->jobs, &job->link);
+	set_phase(job, TUCK__JOB_QUEUED);
+	stats->queued++;
+	tuck__offloads_count();
+}
+
+static void dequeue(struct tuck__job *job)
+{
+	struct tuck__lane *lane = job->lane;
+
+	tuck__link_remove(&job->link);
+	if (tuck__list_empty(&lane->jobs))
+		tuck__link_remove(&lane->ring);
+	stats->queued--;
+}
+
+static void withdraw(struct tuck__job *job)
+{
+	if (tuck__job_phase(job) != TUCK__JOB_QUEUED)
+		return;
+	dequeue(job);
+	set_phase(job, TUCK__JOB_WITHDRAWN);
+	stats->withdrawn++;
+	tuck__offloads_count();
+}
+
+/* The first job of the lane whose turn it is; that lane is the last now. */
+struct tuck__job *tuck__job_take(struct tuck__pool *pool)
+{
+	struct tuck__lane *lane;
+	struct tuck__job *job;
+
+	if (tuck__list_empty(&pool->lanes))
+		return NULL;
+	lane = tuck__container(pool->lanes.next, struct tuck__lane, ring);
+	job = job_of(lane->jobs.next);
+	tuck__link_remove(&lane->ring);
+	tuck__link_before(&pool->lanes, &lane->ring);
+	dequeue(job);
+	tuck__link_before(&running, &job->link);
+	set_phase(job, TUCK__JOB_RUNNING);
+	stats->running++;
+	return job;
+}
+
+int tuck__job_submit(struct tuck__job *job)
+{
+	struct tuck__pool *pool = job->lane->pool;
+	struct tuck__worker *called = NULL;
+	int r;
+
+	tuck__offloads_lock();
+	enqueue(job);
+	r = tuck__worker_provide(pool, &called);
+	if (r < 0 && pool->workers == 0) {
+		dequeue(job);
+		set_phase(job, TUCK__JOB_NEW);
+		tuck__offloads_count();
+	} else {
+		r = 0;
+	}
+	tuck__offloads_unlock();
+	if (called)
+		tuck__worker_signal(called);
+	return r;
+}
+
+void tuck__job_withdraw(struct tuck__job *job)
+{
+	if (tuck__job_phase(job) == TUCK__JOB_ENDED)
+		return;
+	tuck__offloads_lock();
+	withdraw(job);
+	tuck__offloads_unlock();
+}
+
+static void job_free(struct tuck__job *job, bool untaken)
+{
+	if (untaken && job->discard)
+		job->discard(job->arg, job->result);
+	tuck__free(job);
+}
+
+void tuck__job_leave(struct tuck__job *job)
+{
+	bool left;
+
+	if (tuck__job_phase(job) == TUCK__JOB_ENDED) {
+		job_free(job, true);
+		return;
+	}
+	tuck__offloads_lock();
+	withdraw(job);
+	job->left = tuck__job_phase(job) == TUCK__JOB_RUNNING;
+	left = job->left;
+	tuck__offloads_unlock();
+	if (!left)
+		job_free(job, tuck__job_phase(job) == TUCK__JOB_ENDED);
+}
+
+/* -- the end of a job -- */
+
+/* With the lock: nobody waits for it, and it is the caller's to free. */
+static bool end_job(struct tuck__job *job, int result)
+{
+	bool left = job->left;
+
+	tuck__link_remove(&job->link);
+	job->result = result;
+	stats->ended++;
+	if (left)
+		return true;
+	atomic_store(&job->far.state, TUCK__FAR_OVER);
+	set_phase(job, TUCK__JOB_ENDED);	/* from here on it is gone */
+	return false;
+}
+
+void tuck__job_finish(struct tuck__job *job, int result)
+{
+	tuck_id id = job->id;
+	bool left;
+
+	tuck__offloads_lock();
+	left = end_job(job, result);
+	tuck__offloads_unlock();
+	if (left)
+		job_free(job, true);
+	else
+		tuck__far_wake(id);
+}
+
+/* -- fork -- */
+
+static void before_fork(void)
+{
+	tuck__offloads_lock();
+}
+
+static void after_fork(void)
+{
+	tuck__offloads_unlock();
+}
+
+/* Nobody runs it in this process; its proc may be gone, too. */
+static void orphan(struct tuck__job *job)
+{
+	struct tuck__sched *home;
+	tuck_id id = job->id;
+
+	job->discard = NULL;
+	job->out_bytes = 0;		/* half of it may be there */
+	if (end_job(job, -ECANCELED))
+		job_free(job, false);
+	else if (tuck__find(id, &home) && home == tuck__tls)
+		tuck__far_wake(id);
+}
+
+static void forget_workers(struct tuck__pool *pool)
+{
+	pool->workers = 0;
+	tuck__link_init(&pool->idle);
+	while (tuck__job_take(pool))
+		;
+}
+
+static void in_child(void)
+{
+	tuck__workers_forget();
+	for (struct tuck__pool *pool = pools; pool; pool = pool->next)
+		forget_workers(pool);
+	while (!tuck__list_empty(&running))
+		orphan(job_of(running.next));
+	*stats = (struct tuck_offload_stats){
+		.workers_max = stats->workers_max
+	};
+	tuck__offloads_count();
+	tuck__offloads_unlock();
+}
+
+/* -- pools and lanes -- */
+
+static void set_up(void)
+{
+	struct tuck_config config;
+
+	tuck__config_get(&config);
+	if (!stats->workers_max)
+		stats->workers_max = (int)config.offload_workers;
+	once_error = -pthread_atfork(before_fork, after_fork, in_child);
+}
+
+/* With the lock. */
+static struct tuck__pool *pool_for(uint32_t fd_table)
+{
+	struct tuck__pool *pool = pools;
+
+	while (pool && (pool->fd_table != fd_table || pool->users == 0))
+		pool = pool->next;
+	if (pool)
+		return pool;
+	pool = tuck__alloc(sizeof(*pool));
+	if (!pool)
+		return NULL;
+	pool->fd_table = fd_table;
+	tuck__link_init(&pool->lanes);
+	tuck__link_init(&pool->idle);
+	pool->next = pools;
+	pools = pool;
+	return pool;
+}
+
+void tuck__pool_left(struct tuck__pool *pool)
+{
+	struct tuck__pool **p = &pools;
+
+	if (pool->users || pool->workers)
+		return;
+	while (*p != pool)
+		p = &(*p)->next;
+	*p = pool->next;
+	tuck__free(pool);
+}
+
+/* The proc has no tasklets any more, and so no queued jobs. */
+static void lane_fini(struct tuck__sched *s)
+{
+	struct tuck__lane *lane = s->offload;
+	struct tuck__pool *pool = lane->pool;
+
+	tuck__offloads_lock();
+	if (--pool->users == 0)
+		tuck__workers_look(pool);
+	tuck__pool_left(pool);
+	tuck__offloads_unlock();
+	tuck__free(lane);
+}
+
+static struct tuck__lane *lane_new(struct tuck__sched *s)
+{
+	struct tuck__lane *lane = tuck__alloc(sizeof(*lane));
+
+	if (!lane)
+		return NULL;
+	tuck__link_init(&lane->ring);
+	tuck__link_init(&lane->jobs);
+	tuck__offloads_lock();
+	lane->pool = pool_for(s->fd_table);
+	if (lane->pool)
+		lane->pool->users++;
+	tuck__offloads_unlock();
+	if (lane->pool)
+		return lane;
+	tuck__free(lane);
+	return NULL;
+}
+
+struct tuck__lane *tuck__lane(struct tuck__sched *s)
+{
+	if (tuck__likely(s->offload != NULL))
+		return s->offload;
+	pthread_once(&once, set_up);
+	if (once_error < 0)
+		return NULL;	/* no memory for pthread_atfork(3) */
+	s->offload = lane_new(s);
+	if (s->offload)
+		s->offload_fini = lane_fini;
+	return s->offload;
+}
+
+/* -- the program's say -- */
+
+/*
+ * Idle workers look whether they are too many. One more is made for those that
+ * wait, and looks whether that is enough; unless its table is not ours.
+ */
+static void raise_or_lower(struct tuck__pool *pool)
+{
+	uint32_t fd_table = tuck__tls ? tuck__tls->fd_table : 0;
+	struct tuck__worker *none;
+
+	tuck__workers_look(pool);
+	if (!tuck__list_empty(&pool->lanes) && pool->fd_table == fd_table)
+		tuck__worker_provide(pool, &none);
+}
+
+int tuck_offload_limit(int n, tuck_ns idle_ns)
+{
+	TUCK__REQUIRE(n >= 0 && n <= WORKERS_MAX && idle_ns >= 0, -EINVAL);
+	pthread_once(&once, set_up);
+	tuck__offloads_lock();
+	if (n)
+		stats->workers_max = n;
+	if (idle_ns)
+		tuck__offloads.idle_max = idle_ns;
+	for (struct tuck__pool *pool = pools; pool; pool = pool->next)
+		raise_or_lower(pool);
+	tuck__offloads_unlock();
+	return 0;
+}
+
+int tuck_offload_stats(struct tuck_offload_stats *ret_stats)
+{
+	TUCK__REQUIRE(ret_stats, -EINVAL);
+	pthread_once(&once, set_up);
+	tuck__offloads_lock();
+	*ret_stats = *stats;
+	tuck__offloads_unlock();
+	return 0;
+}

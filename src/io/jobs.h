@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Jobs for threads that may block, inside: what offload.c asks of jobs.c. Both
+ * it and workers.c know tasklets by their ids only.
+ */
+#ifndef TUCK__JOBS_H
+#define TUCK__JOBS_H
+
+#include <stddef.h>
+#include <tuck/offload.h>
+
+#include "task/task.h"
+
+enum tuck__job_phase {
+	TUCK__JOB_NEW,
+	TUCK__JOB_QUEUED,
+	TUCK__JOB_WITHDRAWN,	/* never runs */
+	TUCK__JOB_RUNNING,
+	TUCK__JOB_ENDED		/* has a result; the worker knows it no more */
+};
+
+struct tuck__lane;
+
+/* Whoever comes last, tasklet or worker, frees it. */
+struct tuck__job {
+	struct tuck__far far;
+	struct tuck__held held;
+	struct tuck__link link;		/* of its lane, or those that run */
+	struct tuck__lane *lane;	/* while it is queued */
+	tuck_id id;
+	int (*fn)(void *arg);
+	void (*discard)(void *arg, int result);
+	void *arg;			/* what fn gets: the block, or not */
+	void *user;			/* where the output goes, */
+	const void *out;		/* where it is in the block, */
+	size_t out_bytes;		/* and how much of it: fn may say */
+	int result;
+	bool left;			/* nobody waits for it */
+	_Atomic(uint8_t) phase;
+	_Alignas(max_align_t) char block[];
+};
+
+/* The caller's proc's place among those of its pool: NULL without memory. */
+struct tuck__lane *tuck__lane(struct tuck__sched *s);
+
+/*
+ * Have a new job run: 0, or -ENOMEM or -EAGAIN when there is no thread for it
+ * and none can be made. From then on any thread may end its wait.
+ */
+int tuck__job_submit(struct tuck__job *job);
+
+/* If it has not begun: it never will. */
+void tuck__job_withdraw(struct tuck__job *job);
+
+/* Nobody waits any more; it is freed now, or when it has ended. */
+void tuck__job_leave(struct tuck__job *job);
+
+static inline struct tuck__job *tuck__job_of(void *block)
+{
+	return tuck__container(block, struct tuck__job, block);
+}
+
+static inline uint8_t tuck__job_phase(const struct tuck__job *job)
+{
+	return atomic_load_explicit(&job->phase, memory_order_acquire);
+}
+
+#endif

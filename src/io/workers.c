@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The threads of pools: how they come, what they do, and when they go.
+ *
+ * Invariants:
+ * 1. A thread is made under the lock, by one who shares the pool's descriptor
+ *    table, since it gets its maker's.
+ * 2. Where jobs are queued, every worker runs one, or was called; and if there
+ *    are fewer workers than there may be, one was tried to be made since.
+ * 3. Workers count as helpers while no job is queued or runs: a job's end is
+ *    posted before that, so who asks whether all is stuck sees one or the
+ *    other.
+ * 4. A worker's struct is never freed, only used again: who called it may be
+ *    about to signal it when it has ended.
+ *
+ * The last worker that became idle is called first: its stack is in the cache,
+ * and those that are not needed get old.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "base/config.h"
+#include "base/mem.h"
+#include "io/workers.h"
+
+#define STACK_MIN	((size_t)64 * 1024)
+
+struct tuck__worker {
+	struct tuck__link link;		/* while idle */
+	struct tuck__worker *next;	/* of all that ever were */
+	struct tuck__pool *pool;	/* NULL: it has ended */
+	struct tuck__job *job;		/* it runs */
+	pthread_cond_t wake;
+	bool called;
+};
+
+static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
+static struct tuck__worker *workers;
+
+/* -- more workers -- */
+
+static void *work(void *arg);
+
+static void init_wake(struct tuck__worker *w)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wake, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+static struct tuck__worker *worker_new(void)
+{
+	struct tuck__worker *w = workers;
+
+	while (w && w->pool)
+		w = w->next;
+	if (w)
+		return w;
+	w = tuck__alloc(sizeof(*w));
+	if (!w)
+		return NULL;
+	init_wake(w);
+	w->next = workers;
+	workers = w;
+	return w;
+}
+
+/* All that others may send; not what a fault of its own raises. */
+static void block_signals(sigset_t *ret_was)
+{
+	static const int faults[] = { SIGSEGV, SIGBUS,	SIGFPE,
+				      SIGILL,  SIGTRAP, SIGSYS };
+	sigset_t set;
+
+	sigfillset(&set);
+	for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+		sigdelset(&set, faults[i]);
+	pthread_sigmask(SIG_SETMASK, &set, ret_was);
+}
+
+static int start_thread(struct tuck__worker *w)
+{
+	struct tuck_config config;
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t was;
+	int r;
+
+	tuck__config_get(&config);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, config.slot_bytes > STACK_MIN ?
+						 config.slot_bytes :
+						 STACK_MIN);
+	pthread_attr_setguardsize(&attr, config.guard_bytes);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	block_signals(&was);
+	r = pthread_create(&thread, &attr, work, w);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_attr_destroy(&attr);
+	return -r;
+}
+
+static int grow(struct tuck__pool *pool)
+{
+	struct tuck__worker *w = worker_new();
+	int r;
+
+	if (!w)
+		return -ENOMEM;
+	w->pool = pool;
+	w->job = NULL;
+	r = start_thread(w);
+	if (r < 0) {
+		w->pool = NULL;
+		return r == -ENOMEM ? r : -EAGAIN;
+	}
+	pool->workers++;
+	stats->workers++;
+	tuck__offloads_count();
+	return 0;
+}
+
+/* The last one that became idle has work; it is to be signalled. */
+static struct tuck__worker *call_idle(struct tuck__pool *pool)
+{
+	struct tuck__worker *w;
+
+	if (tuck__list_empty(&pool->idle))
+		return NULL;
+	w = tuck__container(pool->idle.next, struct tuck__worker, link);
+	tuck__link_remove(&w->link);
+	stats->idle--;
+	w->called = true;
+	return w;
+}
+
+int tuck__worker_provide(struct tuck__pool *pool,
+			 struct tuck__worker **ret_called)
+{
+	*ret_called = call_idle(pool);
+	if (*ret_called || pool->workers >= stats->workers_max)
+		return 0;
+	return grow(pool);
+}
+
+void tuck__worker_signal(struct tuck__worker *w)
+{
+	pthread_cond_signal(&w->wake);
+}
+
+void tuck__workers_look(struct tuck__pool *pool)
+{
+	struct tuck__worker *w;
+
+	while ((w = call_idle(pool)) != NULL)
+		tuck__worker_signal(w);
+}
+
+void tuck__workers_forget(void)
+{
+	for (struct tuck__worker *w = workers; w; w = w->next) {
+		w->pool = NULL;
+		init_wake(w);
+	}
+}
+
+/* -- a worker's life -- */
+
+static void finish(struct tuck__worker *w, int result)
+{
+	struct tuck__job *job = w->job;
+
+	w->job = NULL;
+	tuck__job_finish(job, result);
+}
+
+static void run(struct tuck__worker *w)
+{
+	int result = w->job->fn(w->job->arg);
+
+	if (tuck__tls)
+		tuck__sched_fini(tuck__tls);
+	finish(w, result);
+}
+
+/* With the lock: what is still queued is another worker's. */
+static void serve_rest(struct tuck__pool *pool)
+{
+	struct tuck__worker *called;
+
+	if (!tuck__list_empty(&pool->lanes) &&
+	    tuck__worker_provide(pool, &called) == 0 && called)
+		tuck__worker_signal(called);
+}
+
+/* With the lock: until it is called, or has been idle for too long. */
+static void idle(struct tuck__worker *w)
+{
+	tuck_ns at = tuck_after(tuck__offloads.idle_max);
+	struct timespec t = { (time_t)(at / TUCK_SEC(1)), at % TUCK_SEC(1) };
+	int r = 0;
+
+	w->called = false;
+	tuck__link_before(w->pool->idle.next, &w->link);
+	stats->idle++;
+	while (!w->called && r != ETIMEDOUT)
+		r = pthread_cond_timedwait(&w->wake, &tuck__offloads.lock, &t);
+	if (w->called)
+		return;
+	tuck__link_remove(&w->link);
+	stats->idle--;
+}
+
+/*
+ * With the lock: w has a job to run; false: it is not needed any more, being
+ * one too many, idle for too long, or in a pool without procs.
+ */
+static bool next_job(struct tuck__worker *w)
+{
+	w->called = true;
+	for (;;) {
+		if (w->pool->workers > stats->workers_max)
+			return false;
+		w->job = tuck__job_take(w->pool);
+		if (w->job)
+			break;
+		if (!w->called || w->pool->users == 0)
+			return false;
+		idle(w);
+	}
+	serve_rest(w->pool);
+	return true;
+}
+
+/* With the lock: w ends. */
+static void retire(struct tuck__worker *w)
+{
+	struct tuck__pool *pool = w->pool;
+
+	pool->workers--;
+	stats->workers--;
+	w->pool = NULL;
+	serve_rest(pool);
+	tuck__offloads_count();
+	tuck__pool_left(pool);
+}
+
+/* The job's function has called pthread_exit(3). */
+static void torn_away(void *arg)
+{
+	struct tuck__worker *w = arg;
+
+	if (tuck__tls)
+		tuck__sched_fini(tuck__tls);
+	finish(w, -ECANCELED);
+	tuck__offloads_lock();
+	stats->running--;
+	retire(w);
+	tuck__offloads_unlock();
+}
+
+static void *work(void *arg)
+{
+	struct tuck__worker *w = arg;
+
+	pthread_setname_np(pthread_self(), "tuck-offload");
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cleanup_push(torn_away, w);
+	tuck__offloads_lock();
+	while (next_job(w)) {
+		tuck__offloads_unlock();
+		run(w);
+		tuck__offloads_lock();
+		stats->running--;
+		tuck__offloads_count();
+	}
+	retire(w);
+	tuck__offloads_unlock();
+	pthread_cleanup_pop(0);
+	return NULL;
+}

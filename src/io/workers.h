@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the queues of jobs (jobs.c) and the threads that run them. */
+#ifndef TUCK__WORKERS_H
+#define TUCK__WORKERS_H
+
+#include "io/jobs.h"
+
+/* Of the procs that share a descriptor table. */
+struct tuck__pool {
+	struct tuck__pool *next;
+	uint32_t fd_table;
+	int users;			/* lanes */
+	int workers;
+	struct tuck__link lanes;	/* that have jobs */
+	struct tuck__link idle;		/* workers, the last one first */
+};
+
+/* What all pools have in common, all of it under the lock. */
+struct tuck__offloads {
+	pthread_mutex_t lock;
+	tuck_ns idle_max;		/* then a worker ends */
+	struct tuck_offload_stats stats;
+};
+
+extern struct tuck__offloads tuck__offloads;
+
+static inline void tuck__offloads_lock(void)
+{
+	pthread_mutex_lock(&tuck__offloads.lock);
+}
+
+static inline void tuck__offloads_unlock(void)
+{
+	pthread_mutex_unlock(&tuck__offloads.lock);
+}
+
+/* -- jobs.c; with the lock, but for the second one -- */
+
+/* The next one, to be run; or NULL. */
+struct tuck__job *tuck__job_take(struct tuck__pool *pool);
+
+/* It has been run. */
+void tuck__job_finish(struct tuck__job *job, int result);
+
+/* Free it, if it has neither users nor workers any more. */
+void tuck__pool_left(struct tuck__pool *pool);
+
+/* After a change of the figures: whether something is going to come of us. */
+void tuck__offloads_count(void);
+
+/* -- workers.c; with the lock, but for the second one -- */
+
+struct tuck__worker;
+
+/*
+ * Have a worker for what is queued, if there may be one more: 0, -ENOMEM or
+ * -EAGAIN. If *ret_called is not NULL then, it is to be signalled.
+ */
+int tuck__worker_provide(struct tuck__pool *pool,
+			 struct tuck__worker **ret_called);
+void tuck__worker_signal(struct tuck__worker *w);
+
+/* The idle ones look whether they are still wanted. */
+void tuck__workers_look(struct tuck__pool *pool);
+
+/* In a forked child there are none. */
+void tuck__workers_forget(void);
+
+#endif
