@@ -16,6 +16,7 @@
  * The last worker that became idle is called first: its stack is in the cache,
  * and those that are not needed get old.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
@@ -82,6 +83,15 @@ static void block_signals(sigset_t *ret_was)
 	pthread_sigmask(SIG_SETMASK, &set, ret_was);
 }
 
+/* Of a thread's stack, what goes to libc and the program's thread-locals. */
+static size_t overhead(const pthread_attr_t *attr)
+{
+	size_t (*minstack)(const pthread_attr_t *) = NULL;
+
+	*(void **)&minstack = dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
+	return minstack ? minstack(attr) : STACK_MIN;
+}
+
 static int start_thread(struct tuck__worker *w)
 {
 	struct tuck_config config;
@@ -92,9 +102,7 @@ static int start_thread(struct tuck__worker *w)
 
 	tuck__config_get(&config);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, config.slot_bytes > STACK_MIN ?
-						 config.slot_bytes :
-						 STACK_MIN);
+	pthread_attr_setstacksize(&attr, config.slot_bytes + overhead(&attr));
 	pthread_attr_setguardsize(&attr, config.guard_bytes);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	block_signals(&was);
