@@ -37,6 +37,7 @@
 #include <tuck/sync.h>
 #include <tuck/io.h>
 #include <tuck/offload.h>
+#include <tuck/file.h>
 #include <tuck/net.h>
 #include <tuck/messages.h>
 #include <tuck/proc.h>

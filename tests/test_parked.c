@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include <tuck.h>
+#include <unistd.h>
 
 #include "arch/arch.h"
 #include "base/sanitize.h"
@@ -321,6 +322,90 @@ TEST(a_wait_for_a_proc_keeps_little)
 	while (tuck_unblock(id) < 0)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);
+}
+
+static int read_byte(void *arg)
+{
+	char byte;
+
+	return (int)read(*(int *)arg, &byte, 1);
+}
+
+static void wait_offloaded(void *arg)
+{
+	tuck_offload(read_byte, arg, sizeof(int), TUCK_FOREVER);
+}
+
+static void wait_file_read(void *arg)
+{
+	char buf[16384];
+
+	tuck_file_read(*(int *)arg, buf, sizeof(buf), TUCK_FOREVER);
+}
+
+static void wait_file_pread(void *arg)
+{
+	char buf[16384];
+
+	tuck_file_pread(*(int *)arg, buf, sizeof(buf), 0, TUCK_FOREVER);
+}
+
+static void wait_file_write(void *arg)
+{
+	static char much[1 << 17];
+
+	tuck_file_write(*(int *)arg, much, sizeof(much), TUCK_FOREVER);
+}
+
+static void wait_open(void *arg)
+{
+	tuck_file_open(arg, O_RDONLY, 0, TUCK_FOREVER);
+}
+
+static void wait_stat(void *arg)
+{
+	struct tuck_file_info info;
+
+	tuck_file_stat(arg, &info, TUCK_FOREVER);
+}
+
+static void wait_load(void *arg)
+{
+	void *data;
+
+	tuck_file_load(arg, 100, &data, TUCK_FOREVER);
+}
+
+static void wait_save(void *arg)
+{
+	tuck_file_save(arg, "x", 1, 0600, TUCK_FOREVER);
+}
+
+static void wait_list(void *arg)
+{
+	struct tuck_dir *dir;
+
+	tuck_dir_read(arg, &dir, TUCK_FOREVER);
+}
+
+/* All behind one whose thread is the only one and waits for input. */
+TEST(offloaded_calls_keep_little)
+{
+	char path[] = "/no/such";
+	int in[2];
+
+	begin();
+	CHECK_EQ(pipe(in), 0);
+	CHECK_EQ(tuck_offload_limit(1, 0), 0);
+	CHECK(parked_bytes(wait_offloaded, &in[0]) <= most(112));
+	CHECK(parked_bytes(wait_file_read, &in[0]) <= most(208));
+	CHECK(parked_bytes(wait_file_pread, &in[0]) <= most(208));
+	CHECK(parked_bytes(wait_file_write, &in[1]) <= most(160));
+	CHECK(parked_bytes(wait_open, path) <= most(112));
+	CHECK(parked_bytes(wait_stat, path) <= most(192));
+	CHECK(parked_bytes(wait_load, path) <= most(176));
+	CHECK(parked_bytes(wait_save, path) <= most(112));
+	CHECK(parked_bytes(wait_list, path) <= most(128));
 }
 
 TEST(waits_on_channels_keep_little)

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files that are open: read, write, sync, truncate.
+ *
+ * Data crosses in the block of an offloaded call, a piece at a time, so no
+ * worker ever has a buffer of the caller's (rule S3). What is in the page
+ * cache is read without a worker: the call cannot block then.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <tuck/file.h>
+#include <unistd.h>
+
+#include "io/offload.h"
+#include "io/poller.h"
+
+#define PIECE		((size_t)256 * 1024)
+#define NO_OFFSET	((int64_t)-1)	/* the descriptor's own */
+
+struct transfer {
+	int fd;
+	int64_t offset;
+	size_t n;
+	char data[];
+};
+
+static size_t piece_of(size_t n)
+{
+	return n < PIECE ? n : PIECE;
+}
+
+/* -- on a worker -- */
+
+static int do_read(void *block)
+{
+	struct transfer *t = block;
+	ssize_t r = t->offset == NO_OFFSET ?
+			    read(t->fd, t->data, t->n) :
+			    pread(t->fd, t->data, t->n, t->offset);
+
+	if (r < 0)
+		return -errno;
+	tuck__job_of(block)->out_bytes = (size_t)r;
+	return (int)r;
+}
+
+static int do_write(void *block)
+{
+	const struct transfer *t = block;
+	ssize_t r = t->offset == NO_OFFSET ?
+			    write(t->fd, t->data, t->n) :
+			    pwrite(t->fd, t->data, t->n, t->offset);
+
+	return r < 0 ? -errno : (int)r;
+}
+
+static struct tuck__job *transfer_new(int (*fn)(void *), int fd, size_t n,
+				      int64_t offset)
+{
+	struct tuck__job *job;
+	struct transfer *t;
+
+	job = tuck__job_new(fn, sizeof(*t) + n);
+	if (!job)
+		return NULL;
+	t = (void *)job->block;
+	*t = (struct transfer){ fd, offset, n };
+	return job;
+}
+
+/* -- read -- */
+
+/* What the page cache has; 0, an error: ask a worker. */
+static ssize_t read_cached(int fd, void *buf, size_t n, int64_t offset,
+			   tuck_ns deadline)
+{
+#if defined(RWF_NOWAIT) && !TUCK__MSAN
+	struct iovec iov = { buf, n };
+
+	if (deadline >= TUCK_NOWAIT)
+		return preadv2(fd, &iov, 1, offset, RWF_NOWAIT);
+#endif
+	(void)fd, (void)buf, (void)n, (void)offset, (void)deadline;
+	return -1;
+}
+
+static tuck__noinline struct tuck__job *read_job(int fd, void *buf, size_t n,
+						 int64_t offset)
+{
+	struct tuck__job *job = transfer_new(do_read, fd, n, offset);
+	struct tuck__sched *s = tuck__sched();
+
+	if (!job)
+		return NULL;
+	job->user = buf;
+	job->out = ((struct transfer *)(void *)job->block)->data;
+	if (s)
+		tuck__ctx_hole(&s->current->ctx, buf, n);
+	return job;
+}
+
+/* The hole ends with the call that made it. */
+static tuck__noinline ssize_t read_done(size_t done, ssize_t r)
+{
+	if (tuck__likely(tuck__tls != NULL))
+		tuck__ctx_unhole(&tuck__tls->current->ctx);
+	return tuck__breathe(done ? (ssize_t)done : r);
+}
+
+static int64_t moved(int64_t offset, size_t done)
+{
+	return offset == NO_OFFSET ? offset : offset + (int64_t)done;
+}
+
+static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
+			       tuck_ns deadline)
+{
+	size_t done = 0, piece;
+	ssize_t r;
+
+	do {
+		r = read_cached(fd, buf + done, n - done, moved(offset, done),
+				deadline);
+		if (r > 0)
+			done += (size_t)r;
+		if ((r >= 0 && done == n) || (r > 0 && offset == NO_OFFSET))
+			break;
+		piece = piece_of(n - done);
+		r = tuck__job_do(read_job(fd, buf + done, piece,
+					  moved(offset, done)),
+				 deadline);
+		if (r > 0)
+			done += (size_t)r;
+	} while (r == (ssize_t)piece && done < n);
+	return read_done(done, r);
+}
+
+ssize_t tuck_file_read(int fd, void *buf, size_t n, tuck_ns deadline)
+{
+	return read_all(fd, buf, n, NO_OFFSET, deadline);
+}
+
+ssize_t tuck_file_pread(int fd, void *buf, size_t n, int64_t offset,
+			tuck_ns deadline)
+{
+	TUCK__REQUIRE(offset >= 0, -EINVAL);
+	return read_all(fd, buf, n, offset, deadline);
+}
+
+/* -- write -- */
+
+static tuck__noinline struct tuck__job *write_job(int fd, const void *buf,
+						  size_t n, int64_t offset)
+{
+	struct tuck__job *job = transfer_new(do_write, fd, n, offset);
+
+	if (job && n)
+		memcpy(((struct transfer *)(void *)job->block)->data, buf, n);
+	return job;
+}
+
+static inline ssize_t write_all(int fd, const char *buf, size_t n,
+				int64_t offset, tuck_ns deadline)
+{
+	size_t done = 0, piece;
+	ssize_t r;
+
+	do {
+		piece = piece_of(n - done);
+		r = tuck__job_do(write_job(fd, buf + done, piece,
+					   moved(offset, done)),
+				 deadline);
+		if (r > 0)
+			done += (size_t)r;
+	} while (r == (ssize_t)piece && done < n);
+	return done ? (ssize_t)done : r;
+}
+
+ssize_t tuck_file_write(int fd, const void *buf, size_t n, tuck_ns deadline)
+{
+	return write_all(fd, buf, n, NO_OFFSET, deadline);
+}
+
+ssize_t tuck_file_pwrite(int fd, const void *buf, size_t n, int64_t offset,
+			 tuck_ns deadline)
+{
+	TUCK__REQUIRE(offset >= 0, -EINVAL);
+	return write_all(fd, buf, n, offset, deadline);
+}
+
+/* -- sync and truncate -- */
+
+static int do_fsync(void *block)
+{
+	const struct transfer *t = block;
+
+	return fsync(t->fd) < 0 ? -errno : 0;
+}
+
+static int do_fdatasync(void *block)
+{
+	const struct transfer *t = block;
+
+	return fdatasync(t->fd) < 0 ? -errno : 0;
+}
+
+static int do_truncate(void *block)
+{
+	const struct transfer *t = block;
+
+	return ftruncate(t->fd, t->offset) < 0 ? -errno : 0;
+}
+
+int tuck_file_fsync(int fd, tuck_ns deadline)
+{
+	return tuck__job_do(transfer_new(do_fsync, fd, 0, 0), deadline);
+}
+
+int tuck_file_fdatasync(int fd, tuck_ns deadline)
+{
+	return tuck__job_do(transfer_new(do_fdatasync, fd, 0, 0), deadline);
+}
+
+int tuck_file_truncate(int fd, int64_t size, tuck_ns deadline)
+{
+	return tuck__job_do(transfer_new(do_truncate, fd, 0, size), deadline);
+}
