@@ -462,6 +462,43 @@ static double work_sleepers(long n)
 	return bench_cpu_s();
 }
 
+static struct {
+	tuck_id main;
+	long left, at_once;
+} offloaders;
+
+static int do_nothing(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void offloader(void *arg)
+{
+	for (long n = (intptr_t)arg; n > 0; n--)
+		BENCH_CHECK(!tuck_offload(do_nothing, NULL, 0, TUCK_FOREVER));
+	if (!--offloaders.left)
+		tuck_unblock(offloaders.main);
+}
+
+static void offload_batch(long n)
+{
+	offloaders.left = offloaders.at_once;
+	for (long i = 0; i < offloaders.at_once; i++)
+		start(offloader, (void *)(intptr_t)n);
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER));
+}
+
+/* With as many threads as libuv has. */
+static double work_offload(long n)
+{
+	bench_clock = CLOCK_PROCESS_CPUTIME_ID;
+	BENCH_CHECK(!tuck_offload_limit(4, 0));
+	offloaders.main = tuck_self();
+	offloaders.at_once = n;
+	return bench_per_op(offload_batch, n);
+}
+
 static const struct bench_work works[] = {
 	{ "switch", 2, work_switch },
 	{ "yield", 2, work_yield },
@@ -479,6 +516,7 @@ static const struct bench_work works[] = {
 	{ "copied", 1024, work_copied },
 	{ "resident", 1000000, work_resident },
 	{ "sleepers", 100000, work_sleepers },
+	{ "offload", 1, work_offload },
 	{ NULL, 0, NULL },
 };
 
