@@ -576,6 +576,7 @@ TEST(a_killed_save_is_whole_or_not_at_all)
 	open_gate();
 	WAIT_FOR(offloads().running == 0);
 	check_file(in_dir("it"), 100, 5);
+	WAIT_FOR(offloads().running == 0);
 	ended = offloads().ended;
 	id = go(save_much, data);	/* it runs, and so to its end */
 	while (offloads().running == 0 && offloads().ended == ended)

@@ -19,6 +19,13 @@
 
 #define WORKERS_MAX 1024
 
+/* It is held for less time than it takes to wait for it. */
+#ifdef PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+#define LOCK_INITIALIZER PTHREAD_ADAPTIVE_MUTEX_INITIALIZER_NP
+#else
+#define LOCK_INITIALIZER PTHREAD_MUTEX_INITIALIZER
+#endif
+
 struct tuck__lane {
 	struct tuck__link ring;		/* of its pool's lanes */
 	struct tuck__link jobs;
@@ -26,7 +33,7 @@ struct tuck__lane {
 };
 
 struct tuck__offloads tuck__offloads = {
-	.lock = PTHREAD_MUTEX_INITIALIZER,
+	.lock = LOCK_INITIALIZER,
 	.idle_max = TUCK_SEC(10),
 };
 static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
@@ -178,18 +185,20 @@ static bool end_job(struct tuck__job *job, int result)
 	return false;
 }
 
-void tuck__job_finish(struct tuck__job *job, int result)
+struct tuck__job_end tuck__job_end(struct tuck__job *job, int result)
 {
 	tuck_id id = job->id;
-	bool left;
+	bool left = end_job(job, result);
 
-	tuck__offloads_lock();
-	left = end_job(job, result);
-	tuck__offloads_unlock();
-	if (left)
-		job_free(job, true);
+	return (struct tuck__job_end){ left ? job : NULL, id };
+}
+
+void tuck__job_tell(struct tuck__job_end end)
+{
+	if (end.left)
+		job_free(end.left, true);
 	else
-		tuck__far_wake(id);
+		tuck__far_wake(end.id);
 }
 
 /* -- fork -- */
@@ -221,6 +230,7 @@ static void orphan(struct tuck__job *job)
 static void forget_workers(struct tuck__pool *pool)
 {
 	pool->workers = 0;
+	pool->arriving = false;
 	tuck__link_init(&pool->idle);
 	while (tuck__job_take(pool))
 		;

@@ -5,8 +5,11 @@
  * Invariants:
  * 1. A thread is made under the lock, by one who shares the pool's descriptor
  *    table, since it gets its maker's.
- * 2. Where jobs are queued, every worker runs one, or was called; and if there
- *    are fewer workers than there may be, one was tried to be made since.
+ * 2. Where jobs are queued, every worker runs one, and there are as many as
+ *    there may be; or one is arriving, having been called or made, and calls or
+ *    makes the next when it has taken a job and more are there. So calls that
+ *    are short need no more threads than can begin meanwhile, and a burst does
+ *    not wake them all to find nothing.
  * 3. Workers count as helpers while no job is queued or runs: a job's end is
  *    posted before that, so who asks whether all is stuck sees one or the
  *    other.
@@ -33,7 +36,7 @@ struct tuck__worker {
 	struct tuck__pool *pool;	/* NULL: it has ended */
 	struct tuck__job *job;		/* it runs */
 	pthread_cond_t wake;
-	bool called;
+	bool called, arrives;
 };
 
 static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
@@ -121,12 +124,14 @@ static int grow(struct tuck__pool *pool)
 		return -ENOMEM;
 	w->pool = pool;
 	w->job = NULL;
+	w->arrives = true;
 	r = start_thread(w);
 	if (r < 0) {
 		w->pool = NULL;
 		return r == -ENOMEM ? r : -EAGAIN;
 	}
 	pool->workers++;
+	pool->arriving = true;
 	stats->workers++;
 	tuck__offloads_count();
 	return 0;
@@ -149,10 +154,15 @@ static struct tuck__worker *call_idle(struct tuck__pool *pool)
 int tuck__worker_provide(struct tuck__pool *pool,
 			 struct tuck__worker **ret_called)
 {
+	*ret_called = NULL;
+	if (pool->arriving)
+		return 0;	/* it will look whether one is enough */
 	*ret_called = call_idle(pool);
-	if (*ret_called || pool->workers >= stats->workers_max)
+	if (*ret_called) {
+		(*ret_called)->arrives = pool->arriving = true;
 		return 0;
-	return grow(pool);
+	}
+	return pool->workers < stats->workers_max ? grow(pool) : 0;
 }
 
 void tuck__worker_signal(struct tuck__worker *w)
@@ -177,23 +187,6 @@ void tuck__workers_forget(void)
 }
 
 /* -- a worker's life -- */
-
-static void finish(struct tuck__worker *w, int result)
-{
-	struct tuck__job *job = w->job;
-
-	w->job = NULL;
-	tuck__job_finish(job, result);
-}
-
-static void run(struct tuck__worker *w)
-{
-	int result = w->job->fn(w->job->arg);
-
-	if (tuck__tls)
-		tuck__sched_fini(tuck__tls);
-	finish(w, result);
-}
 
 /* With the lock: what is still queued is another worker's. */
 static void serve_rest(struct tuck__pool *pool)
@@ -223,25 +216,83 @@ static void idle(struct tuck__worker *w)
 	stats->idle--;
 }
 
+/* With the lock. */
+static bool take(struct tuck__worker *w)
+{
+	w->job = tuck__job_take(w->pool);
+	if (!w->job)
+		return false;
+	serve_rest(w->pool);
+	return true;
+}
+
+/* With the lock: who comes next may be called. */
+static void arrive(struct tuck__worker *w)
+{
+	if (w->arrives)
+		w->pool->arriving = false;
+	w->arrives = false;
+}
+
+static bool one_too_many(const struct tuck__worker *w)
+{
+	return w->pool->workers > stats->workers_max;
+}
+
 /*
  * With the lock: w has a job to run; false: it is not needed any more, being
  * one too many, idle for too long, or in a pool without procs.
  */
-static bool next_job(struct tuck__worker *w)
+static bool await_job(struct tuck__worker *w)
 {
 	w->called = true;
 	for (;;) {
-		if (w->pool->workers > stats->workers_max)
+		arrive(w);
+		if (one_too_many(w))
 			return false;
-		w->job = tuck__job_take(w->pool);
-		if (w->job)
-			break;
+		if (take(w))
+			return true;
 		if (!w->called || w->pool->users == 0)
 			return false;
 		idle(w);
 	}
-	serve_rest(w->pool);
-	return true;
+}
+
+/*
+ * The lock is taken here, and not given back. The next job is taken at once,
+ * if there is one: then all is as busy as before, and may be told later.
+ */
+static bool end_and_take(struct tuck__worker *w, int result, bool goes_on)
+{
+	struct tuck__job_end end;
+	bool more;
+
+	tuck__offloads_lock();
+	end = tuck__job_end(w->job, result);
+	w->job = NULL;
+	more = goes_on && !one_too_many(w) && take(w);
+	stats->running -= more;
+	tuck__offloads_unlock();
+	tuck__job_tell(end);
+	if (more)
+		return true;
+	tuck__offloads_lock();
+	stats->running--;
+	tuck__offloads_count();
+	return false;
+}
+
+/* Until no job follows at once; the lock is given up meanwhile. */
+static void run(struct tuck__worker *w)
+{
+	int result;
+
+	tuck__offloads_unlock();
+	do {
+		result = w->job->fn(w->job->arg);
+		if (tuck__tls)
+			tuck__sched_fini(tuck__tls);
+	} while (end_and_take(w, result, true));
 }
 
 /* With the lock: w ends. */
@@ -264,9 +315,7 @@ static void torn_away(void *arg)
 
 	if (tuck__tls)
 		tuck__sched_fini(tuck__tls);
-	finish(w, -ECANCELED);
-	tuck__offloads_lock();
-	stats->running--;
+	end_and_take(w, -ECANCELED, false);
 	retire(w);
 	tuck__offloads_unlock();
 }
@@ -279,13 +328,8 @@ static void *work(void *arg)
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_cleanup_push(torn_away, w);
 	tuck__offloads_lock();
-	while (next_job(w)) {
-		tuck__offloads_unlock();
+	while (await_job(w))
 		run(w);
-		tuck__offloads_lock();
-		stats->running--;
-		tuck__offloads_count();
-	}
 	retire(w);
 	tuck__offloads_unlock();
 	pthread_cleanup_pop(0);

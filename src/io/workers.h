@@ -11,6 +11,7 @@ struct tuck__pool {
 	uint32_t fd_table;
 	int users;			/* lanes */
 	int workers;
+	bool arriving;			/* one of them is on its way to work */
 	struct tuck__link lanes;	/* that have jobs */
 	struct tuck__link idle;		/* workers, the last one first */
 };
@@ -34,13 +35,19 @@ static inline void tuck__offloads_unlock(void)
 	pthread_mutex_unlock(&tuck__offloads.lock);
 }
 
-/* -- jobs.c; with the lock, but for the second one -- */
+/* -- jobs.c; with the lock, but for tuck__job_tell() -- */
 
 /* The next one, to be run; or NULL. */
 struct tuck__job *tuck__job_take(struct tuck__pool *pool);
 
-/* It has been run. */
-void tuck__job_finish(struct tuck__job *job, int result);
+/* What is to be done when a job has ended, and the lock is given up. */
+struct tuck__job_end {
+	struct tuck__job *left;		/* free it; NULL: */
+	tuck_id id;			/* wake this one */
+};
+
+struct tuck__job_end tuck__job_end(struct tuck__job *job, int result);
+void tuck__job_tell(struct tuck__job_end end);
 
 /* Free it, if it has neither users nor workers any more. */
 void tuck__pool_left(struct tuck__pool *pool);
