@@ -242,6 +242,7 @@ TEST(a_running_call_is_no_deadlock)
 TEST(idle_threads_hide_no_deadlock)
 {
 	NOT_UNDER_TSAN("it has threads of its own, two in a forked process");
+	CHECK_EQ(tuck_offload_limit(0, TUCK_SEC(100000)), 0);
 	CHECK_EQ(tuck_offload(is_null, NULL, 0, TUCK_FOREVER), 1);
 	CHECK_EQ(tuck_on_deadlock(no_report), 0);
 	CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);
@@ -264,6 +265,7 @@ static int become_proc(void *arg)
 TEST(who_made_a_proc_of_its_thread_is_none_afterwards)
 {
 	NOT_UNDER_TSAN("it has threads of its own, two in a forked process");
+	CHECK_EQ(tuck_offload_limit(0, TUCK_SEC(100000)), 0);
 	for (int i = 0; i < 3; i++)
 		CHECK_EQ(tuck_offload(become_proc, NULL, 0, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_on_deadlock(no_report), 0);
