@@ -609,7 +609,7 @@ TEST(a_dump_tells_what_runs)
 
 /* -- how many, in which order -- */
 
-static atomic_int now_running, most_running;
+static atomic_int now_running, most_running, too_many;
 
 static int count_together(void *arg)
 {
@@ -619,6 +619,8 @@ static int count_together(void *arg)
 	while (n > most &&
 	       !atomic_compare_exchange_weak(&most_running, &most, n))
 		;
+	if (offloads().workers > 4)
+		atomic_store(&too_many, 1);
 	usleep(100);
 	atomic_fetch_sub(&now_running, 1);
 	return 1;
@@ -638,6 +640,7 @@ TEST(a_thousand_with_four_threads)
 		go(run_together, &sum);
 	WAIT_FOR(sum == 1000);
 	CHECK_EQ(most_running, 4);
+	CHECK(!too_many);
 	CHECK_EQ(offloads().ended, 1000);
 	CHECK_EQ(offloads().workers, 4);
 }
