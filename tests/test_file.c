@@ -257,6 +257,29 @@ TEST(a_late_reader_s_buffer_is_its_own)
 	CHECK_MEM(late_buf, "\0\0\0\0", 4);
 }
 
+static char short_buf[8] = "zzzzzzz";
+
+static void read_short(void *arg)
+{
+	CHECK_EQ(tuck_file_read(*(int *)arg, short_buf, sizeof(short_buf),
+				TUCK_FOREVER),
+		 3);
+	*(int *)arg = -1;
+}
+
+TEST(a_short_read_writes_no_further)
+{
+	int fd[2], in;
+
+	pipe_pair(fd);
+	in = fd[0];
+	go(read_short, &in);
+	WAIT_FOR(offloads().running == 1);
+	raw_write(fd[1], "abc", 3);
+	WAIT_FOR(in == -1);
+	CHECK_MEM(short_buf, "abczzzz", 8);
+}
+
 TEST(read_and_write_errors)
 {
 	char byte = 0;
