@@ -8,8 +8,8 @@
 #include <stdio.h>
 #include <tuck.h>
 
+#include "deaf.h"
 #include "sockets.h"
-#include "task/task.h"
 
 static int start(void (*fn)(void *), void *arg)
 {
@@ -24,63 +24,7 @@ static void join(int proc)
 	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
 }
 
-/* So that the proc waits in a poller from now on, not in a condvar. */
-static void have_poller(int fd[2])
-{
-	char c;
-
-	pipe_pair(fd);
-	CHECK_EQ(tuck_read(fd[0], &c, 1, 1), -ETIMEDOUT);
-}
-
 /* -- to and fro -- */
-
-/*
- * Procs that wait look around now and then, so a wake-up that gets lost is a
- * pause, which the machine may be to blame for as well. But in this idle hook
- * it is a hang.
- */
-struct deaf {
-	const struct tuck__idle *idle;
-	void *arg;
-};
-
-static void wait_for_a_kick(struct tuck__sched *s, void *arg, tuck_ns deadline)
-{
-	struct deaf *d = arg;
-
-	if (deadline != TUCK_NOWAIT)
-		deadline = TUCK_FOREVER;
-	d->idle->wait(s, d->arg, deadline);
-}
-
-static bool deaf_busy(void *arg)
-{
-	struct deaf *d = arg;
-
-	return d->idle->busy(d->arg);
-}
-
-static void deaf_kick(void *arg)
-{
-	struct deaf *d = arg;
-
-	d->idle->kick(d->arg);
-}
-
-static void become_deaf(struct deaf *d)
-{
-	static const struct tuck__idle hook = { wait_for_a_kick, deaf_busy,
-						deaf_kick };
-
-	*d = (struct deaf){ tuck__tls->idle, tuck__tls->idle_arg };
-	tuck__sched_set_idle(tuck__tls, &hook, d);
-}
-
-static void hear_again(const struct deaf *d)
-{
-	tuck__sched_set_idle(tuck__tls, d->idle, d->arg);
-}
 
 struct pair {
 	_Atomic(tuck_id) id[2];

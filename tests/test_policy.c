@@ -1064,9 +1064,9 @@ static bool always_busy(void *arg)
 	return true;
 }
 
-static void no_kick(void *arg)
+static void no_kick(struct tuck__sched *s)
 {
-	(void)arg;
+	(void)s;
 }
 
 TEST(looks_are_by_count)

@@ -78,6 +78,17 @@ int tuck_block(tuck_ns deadline);
 int tuck_unblock(tuck_id id);
 
 /*
+ * tuck_unblock() for signal handlers, of any thread, whether it is a proc or
+ * not: takes no lock, allocates nothing, keeps errno. So a routine is attached
+ * to an interrupt, after Stackless. A tasklet of a busy proc is made ready
+ * when that looks, after 128 switches at most. A wait for ever that only a
+ * handler will end counts as a deadlock: give it a deadline, TUCK_FOREVER - 1
+ * will do.
+ * Switches: no. Errors: -ESRCH for an id whose tasklet has ended.
+ */
+int tuck_post(tuck_id id);
+
+/*
  * Unblock a tasklet, block the caller and run that tasklet now, before all
  * that are ready. Returns when somebody unblocks the caller or transfers to
  * it. The symmetric coroutine transfer of Wirth's Modula-2.

@@ -12,9 +12,9 @@
  * 3. An event carries its descriptor's generation; one that comes late, for
  *    a descriptor that was closed meanwhile, is dropped.
  * 4. Wake-ups go through eventfds registered edge-triggered, so they are
- *    never read. Those of the first 128 procs are made before the first proc
- *    gets a descriptor table of its own, and so are in every table under the
- *    same number.
+ *    never read, and never closed, for whoever kicks may come late. Those of
+ *    the first 128 procs are made before the first proc gets a descriptor
+ *    table of its own, and so are in every table under the same number.
  *
  * Why not otherwise: level-triggered registrations need a system call for
  * each wait; io_uring would write into buffers on stacks that have moved
@@ -36,7 +36,7 @@
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 static pthread_mutex_t wakes_lock = PTHREAD_MUTEX_INITIALIZER;
-static int wakes[WAKES];		/* eventfd + 1; 0: not made */
+static atomic_int wakes[TUCK__SCHEDS_MAX];	/* eventfd + 1; 0: not made */
 
 /* -- wake-ups -- */
 
@@ -57,10 +57,6 @@ static int wake_of(uint32_t proc)
 {
 	int r;
 
-	if (proc >= WAKES) {
-		r = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-		return r < 0 ? -errno : r;
-	}
 	pthread_mutex_lock(&wakes_lock);
 	r = make_wake(proc);
 	pthread_mutex_unlock(&wakes_lock);
@@ -98,12 +94,12 @@ static bool poller_busy(void *arg)
 	return tuck__tls->fd_waiters > 0;
 }
 
-static void poller_kick(void *arg)
+static void poller_kick(struct tuck__sched *s)
 {
-	const struct tuck__poller *p = arg;
+	int fd = atomic_load(&wakes[s->number]) - 1;
 	uint64_t one = 1;
 
-	while (write(p->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+	while (write(fd, &one, sizeof(one)) < 0 && errno == EINTR)
 		;
 }
 
@@ -190,8 +186,6 @@ static void poller_close(struct tuck__sched *s)
 
 	tuck__sched_set_idle(s, NULL, NULL);
 	close(p->epoll);
-	if (s->number >= WAKES)
-		close(p->wake);
 	for (uint32_t i = 0; i < p->chunks_n; i++)
 		tuck__free(p->chunks[i]);
 	tuck__free(p->chunks);
@@ -217,20 +211,17 @@ static int poller_add(const struct tuck__poller *p, int fd, uint32_t gen,
 
 static int poller_open(struct tuck__sched *s, struct tuck__poller *p)
 {
-	int r;
+	int wake = wake_of(s->number), r;
 
+	if (wake < 0)
+		return wake;
 	tuck__link_init(&p->for_room);
-	p->wake = wake_of(s->number);
-	if (p->wake < 0)
-		return p->wake;
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
-	r = p->epoll < 0 ? -errno : poller_add(p, p->wake, UINT32_MAX, EPOLLIN);
-	if (r == 0)
-		return 0;
-	if (p->epoll >= 0)
+	if (p->epoll < 0)
+		return -errno;
+	r = poller_add(p, wake, UINT32_MAX, EPOLLIN);
+	if (r < 0)
 		close(p->epoll);
-	if (s->number >= WAKES)
-		close(p->wake);
 	return r;
 }
 

@@ -44,7 +44,7 @@ static inline int tuck__fd_seen(const struct tuck__fd *f)
 struct tuck__poller {
 	struct tuck__fd **chunks;
 	uint32_t chunks_n;
-	int epoll, wake;
+	int epoll;
 	struct tuck__link for_room;	/* for any descriptor to close */
 	struct epoll_event events[TUCK__EVENTS];
 };

@@ -17,10 +17,12 @@
  *    sequential consistency. With acquire and release alone both may miss
  *    each other (Dekker's problem).
  * 3. Scheds are never freed, only used again, so a poster may touch one that
- *    has just ended; what it must not touch, the idle hook's resources, is
- *    under the sched's kick_lock.
+ *    has just ended; and neither is what an idle hook's kick uses. Whoever is
+ *    kicked too late, or in another one's place, looks in vain.
  * 4. The inbox of a sched that nobody uses, or did, is CLOSED: each request
  *    is run, or refused. Tasklets that could be posted to have ended by then.
+ * 5. A post takes no lock and depends on nobody's progress but its own: so a
+ *    signal handler may post, whatever it has interrupted.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -65,7 +67,6 @@ static int add(struct tuck__sched **ret_sched)
 			if (!s)
 				return -ENOMEM;
 			s->number = i;
-			pthread_mutex_init(&s->kick_lock, NULL);
 			scheds[i] = s;
 		}
 		s->in_use = true;
@@ -112,10 +113,10 @@ int tuck__registry_limit(uint32_t n)
 
 static void kick(struct tuck__sched *s)
 {
-	pthread_mutex_lock(&s->kick_lock);
-	if (s->idle)
-		s->idle->kick(s->idle_arg);
-	pthread_mutex_unlock(&s->kick_lock);
+	const struct tuck__idle *idle = atomic_load(&s->idle);
+
+	if (idle)
+		idle->kick(s);
 }
 
 /* Put what the link leads to on the inbox; false: that is closed. */
@@ -156,6 +157,14 @@ int tuck__post(tuck_id id, int64_t flag)
 	if (word == id)
 		push(s, (uintptr_t)t, &t->inbox_next);
 	return 0;
+}
+
+int tuck_post(tuck_id id)
+{
+	int err = errno, r = tuck__post(id, TUCK__ID_UNBLOCK);
+
+	errno = err;		/* of what the handler has interrupted */
+	return r;
 }
 
 /* It waits for what others do, and they have. */

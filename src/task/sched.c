@@ -19,8 +19,10 @@
  * thread (rule S4).
  */
 #include <errno.h>
+#include <linux/futex.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -51,6 +53,13 @@
 #define RECHECK_MIN	TUCK_MS(100)
 #define RECHECK_MAX	TUCK_SEC(60)
 
+/* The one whose times are 64 bits. */
+#ifdef SYS_futex_time64
+#define FUTEX SYS_futex_time64
+#else
+#define FUTEX SYS_futex
+#endif
+
 __thread struct tuck__sched *tuck__tls
 	__attribute__((__tls_model__("initial-exec")));
 static __thread int make_error;
@@ -65,23 +74,15 @@ static atomic_bool many_cpus;	/* that procs run on */
 static void idle_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
 {
 	struct timespec t = { deadline / TUCK_SEC(1), deadline % TUCK_SEC(1) };
-	int cancel;
 
 	(void)arg;
 	if (deadline == TUCK_NOWAIT)
 		return;
-	/* Cancelled here, the thread would end with the lock held. */
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
-	pthread_mutex_lock(&s->kick_lock);
-	while (!s->kick_pending)
-		if (deadline == TUCK_FOREVER)
-			pthread_cond_wait(&s->kicked, &s->kick_lock);
-		else if (pthread_cond_timedwait(&s->kicked, &s->kick_lock,
-						&t) == ETIMEDOUT)
-			break;
-	s->kick_pending = false;
-	pthread_mutex_unlock(&s->kick_lock);
-	pthread_setcancelstate(cancel, NULL);
+	if (!atomic_load(&s->kicked))
+		syscall(FUTEX, &s->kicked, FUTEX_WAIT_BITSET_PRIVATE, 0,
+			deadline == TUCK_FOREVER ? NULL : &t, NULL,
+			FUTEX_BITSET_MATCH_ANY);
+	atomic_store(&s->kicked, 0);
 }
 
 static bool idle_busy(void *arg)
@@ -90,12 +91,10 @@ static bool idle_busy(void *arg)
 	return false;
 }
 
-static void idle_kick(void *arg)	/* kick_lock is held */
+static void idle_kick(struct tuck__sched *s)
 {
-	struct tuck__sched *s = arg;
-
-	s->kick_pending = true;
-	pthread_cond_signal(&s->kicked);
+	atomic_store(&s->kicked, 1);
+	syscall(SYS_futex, &s->kicked, FUTEX_WAKE_PRIVATE, 1);
 }
 
 static const struct tuck__idle no_poller = { idle_wait, idle_busy, idle_kick };
@@ -103,10 +102,8 @@ static const struct tuck__idle no_poller = { idle_wait, idle_busy, idle_kick };
 void tuck__sched_set_idle(struct tuck__sched *s, const struct tuck__idle *idle,
 			  void *arg)
 {
-	pthread_mutex_lock(&s->kick_lock);
-	s->idle = idle;
 	s->idle_arg = arg;
-	pthread_mutex_unlock(&s->kick_lock);
+	atomic_store(&s->idle, idle);
 }
 
 /* -- who runs next -- */
@@ -663,8 +660,6 @@ static void see_cpus(void)
 
 static void init(struct tuck__sched *s, const struct tuck_config *config)
 {
-	pthread_condattr_t attr;
-
 	tuck__link_init(&s->ready);
 	tuck__cache_init(&s->cache, &host, config);
 	s->until_fair = FAIR_EVERY;
@@ -684,7 +679,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	see_cpus();
 	s->fd_waiters = 0;
 	s->thread = gettid();
-	s->stuck = s->kick_pending = false;
+	s->stuck = false;
 	s->io = NULL;
 	s->spare_wait = NULL;
 	s->io_fini = NULL;
@@ -694,10 +689,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	atomic_store(&s->inbox, 0);
 	atomic_store(&s->sleeping, 0);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->kicked, &attr);
-	pthread_condattr_destroy(&attr);
+	atomic_store(&s->kicked, 0);
 	tuck__sched_set_idle(s, &no_poller, s);
 }
 
@@ -724,7 +716,6 @@ struct tuck__sched *tuck__sched_make(void)
 			pthread_setspecific(thread_ends, NULL);
 		tuck__inbox_close(s);
 		tuck__sched_set_idle(s, NULL, NULL);
-		pthread_cond_destroy(&s->kicked);
 		make_error = -ENOMEM;
 		tuck__registry_remove(s);
 		return NULL;
@@ -766,7 +757,6 @@ void tuck__sched_fini(struct tuck__sched *s)
 	if (s->io_fini)
 		s->io_fini(s);
 	tuck__sched_set_idle(s, NULL, NULL);
-	pthread_cond_destroy(&s->kicked);
 	tuck__heap_fini(&s->timers);
 	tuck__cache_fini(&s->cache);
 	pthread_setspecific(thread_ends, NULL);

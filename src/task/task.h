@@ -204,12 +204,14 @@ struct tuck__request {
  * - wait: until the deadline, a kick, or something to be made ready;
  *   TUCK_NOWAIT only looks.
  * - busy: whether a tasklet may be made ready by wait alone.
- * - kick: end a wait; any thread may call it.
+ * - kick: end a wait of s, or its next one. Any thread may call it, in a signal
+ *   handler too, also when s has just ended: so it takes no lock and uses
+ *   nothing that is ever given back.
  */
 struct tuck__idle {
 	void (*wait)(struct tuck__sched *s, void *arg, tuck_ns deadline);
 	bool (*busy)(void *arg);
-	void (*kick)(void *arg);
+	void (*kick)(struct tuck__sched *s);
 };
 
 struct tuck__table {
@@ -236,11 +238,9 @@ struct tuck__sched {
 	uint32_t run;			/* I/O calls without a wait */
 	uint64_t fd_waiters;		/* who only the poller can wake */
 
-	const struct tuck__idle *idle;
+	_Atomic(const struct tuck__idle *) idle;
 	void *idle_arg;
-	pthread_mutex_t kick_lock;	/* of idle while others kick */
-	pthread_cond_t kicked;		/* with no poller */
-	bool kick_pending;
+	atomic_int kicked;		/* with no poller: a futex */
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
 	void *spare_wait;		/* chan's, or NULL */
