@@ -40,6 +40,7 @@
 #include <tuck/file.h>
 #include <tuck/net.h>
 #include <tuck/messages.h>
+#include <tuck/event.h>
 #include <tuck/proc.h>
 #include <tuck/debug.h>
 

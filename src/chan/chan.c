@@ -375,6 +375,37 @@ static void wake_all(struct tuck__sched *s, struct tuck__link *queue)
 	}
 }
 
+/* -- sources -- */
+
+int tuck__chan_offer(struct tuck__sched *s, struct tuck_chan *chan,
+		     const void *elem)
+{
+	struct partner p;
+
+	if (tuck__chan_shared(chan))
+		return tuck__shared_offer(chan, elem);
+	if (chan->closed)
+		return -EPIPE;
+	if (!tuck__list_empty(&chan->receivers)) {
+		p = partner_at(chan->receivers.next);
+		tuck__elem_give(p.t, p.elem, elem, chan->elem_bytes);
+		tuck__wake(s, p.t, p.result);
+		return 0;
+	}
+	if (chan->count == chan->capacity)
+		return -EAGAIN;
+	tuck__elem_copy(tuck__ring_push(chan, 0), elem, chan->elem_bytes);
+	return 0;
+}
+
+void tuck__chan_unfeed(struct tuck_chan *chan)
+{
+	struct tuck__source *source = atomic_exchange(&chan->source, NULL);
+
+	if (tuck__unlikely(source != NULL))
+		source->closed(source);
+}
+
 /* -- calls that do not wait, but at another proc's first use -- */
 
 enum where { AT_HOME, SHARED, HELD };	/* HELD: shared, until leave() */
@@ -419,6 +450,7 @@ static int close_at_home(struct tuck__sched *s, struct tuck_chan *chan)
 	chan->closed = true;
 	wake_all(s, &chan->senders);
 	wake_all(s, &chan->receivers);
+	tuck__chan_unfeed(chan);
 	return 0;
 }
 
@@ -472,6 +504,7 @@ void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan)
 	chan->count = 0;
 	wake_all(s, &chan->senders);
 	wake_all(s, &chan->receivers);
+	tuck__chan_unfeed(chan);
 	tuck__chan_unref(chan);
 }
 

@@ -39,6 +39,16 @@ struct tuck_chan {
 	struct tuck__request request;	/* all at once, */
 	bool asked;			/* which is under way */
 	struct tuck__request dismissal;
+	_Atomic(struct tuck__source *) source;	/* or NULL */
+};
+
+/*
+ * What sends to a channel without being a tasklet, as a ticker does. It holds
+ * the channel's memory, and is told once when that is closed or freed, in any
+ * thread; it must not switch then.
+ */
+struct tuck__source {
+	void (*closed)(struct tuck__source *source);
 };
 
 /* One that wants a channel to be shared. Its memory stays where it is. */
@@ -171,6 +181,16 @@ int tuck__chan_check(const struct tuck_chan *chan, const void *elem,
 void tuck__chan_ref(struct tuck_chan *chan);
 void tuck__chan_unref(struct tuck_chan *chan);
 
+/*
+ * For a source, between two turns of tasklets of chan's home: send without a
+ * wait or a switch. 0, -EAGAIN or -EPIPE.
+ */
+int tuck__chan_offer(struct tuck__sched *s, struct tuck_chan *chan,
+		     const void *elem);
+
+/* It is closed or freed: what fed it is told. */
+void tuck__chan_unfeed(struct tuck_chan *chan);
+
 /* One that is not shared, by its home, or after that has ended. */
 void tuck__chan_free_local(struct tuck__sched *s, struct tuck_chan *chan);
 
@@ -239,6 +259,7 @@ int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 		    void *elem, int err, tuck_ns deadline);
 int tuck__shared_select(struct tuck__sched *s, struct tuck_case *cases, int n,
 			tuck_ns deadline);
+int tuck__shared_offer(struct tuck_chan *chan, const void *elem);
 int tuck__shared_close(struct tuck_chan *chan);
 void tuck__shared_free(struct tuck_chan *chan);
 int tuck__shared_balance(struct tuck_chan *chan);

@@ -316,6 +316,18 @@ int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 
 /* -- the other calls -- */
 
+int tuck__shared_offer(struct tuck_chan *chan, const void *elem)
+{
+	struct tuck__outcome o;
+
+	tuck__spin_lock(&chan->lock);
+	o = tuck__shared_send(chan, elem, 0);
+	tuck__spin_unlock(&chan->lock);
+	if (o.id)
+		tuck__far_wake(o.id);
+	return o.result == TUCK__MUST_WAIT ? -EAGAIN : o.result;
+}
+
 static void wake_all(struct tuck_chan *chan, struct tuck__link *queue)
 {
 	struct tuck__place *p;
@@ -342,6 +354,7 @@ int tuck__shared_close(struct tuck_chan *chan)
 	tuck__spin_unlock(&chan->lock);
 	wake_all(chan, &chan->senders);
 	wake_all(chan, &chan->receivers);
+	tuck__chan_unfeed(chan);
 	tuck__chan_unref(chan);
 	return was ? -EPIPE : 0;
 }
@@ -358,6 +371,7 @@ void tuck__shared_free(struct tuck_chan *chan)
 	tuck__spin_unlock(&chan->lock);
 	wake_all(chan, &chan->senders);
 	wake_all(chan, &chan->receivers);
+	tuck__chan_unfeed(chan);
 	tuck__spin_lock(&chan->lock);
 	chan->left = chan->places > 0;
 	last = !chan->left;

@@ -45,6 +45,7 @@ static uint32_t in_use, stuck, limit = TUCK__SCHEDS_MAX;
 
 _Atomic(void (*)(void)) tuck__deadlock_fn;
 atomic_long tuck__helpers;
+atomic_int tuck__outside;
 
 /* -- registry -- */
 
@@ -277,7 +278,8 @@ static bool hopeless(void)
 {
 	long helpers = atomic_load(&tuck__helpers);
 
-	return stuck == in_use && helpers >= 0 && !posted() &&
+	return stuck == in_use && helpers >= 0 &&
+	       !atomic_load(&tuck__outside) && !posted() &&
 	       thread_count() <= (long)in_use + helpers + TUCK__TSAN &&
 	       !posted();
 }

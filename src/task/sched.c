@@ -127,7 +127,10 @@ static void fire_timers(struct tuck__sched *s)
 			tuck__heap_first(&s->timers), struct tuck__waiter,
 			timer);
 
-		tuck__wake(s, tuck__tasklet_of(&w->link), expiry(w));
+		if (tuck__unlikely(w->why == TUCK__WHY_ALARM))
+			tuck__alarm_ring(s, w);
+		else
+			tuck__wake(s, tuck__tasklet_of(&w->link), expiry(w));
 	}
 }
 
@@ -661,6 +664,7 @@ static void see_cpus(void)
 static void init(struct tuck__sched *s, const struct tuck_config *config)
 {
 	tuck__link_init(&s->ready);
+	tuck__link_init(&s->alarms);
 	tuck__cache_init(&s->cache, &host, config);
 	s->until_fair = FAIR_EVERY;
 	s->until_look = s->look_every = TUCK__LOOK_EVERY;
@@ -750,6 +754,7 @@ void tuck__sched_fini(struct tuck__sched *s)
 		tuck__at_end(s);
 	tuck__ticks_stop();
 	tuck__policy_fini(s);
+	tuck__alarms_end(s);
 	tuck__task_drop_all(s);
 	tuck__inbox_close(s);
 	if (s->offload_fini)

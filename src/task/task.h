@@ -48,6 +48,7 @@ enum tuck__why {
 	TUCK__WHY_BARRIER,
 	TUCK__WHY_READ,
 	TUCK__WHY_WRITE,
+	TUCK__WHY_ALARM,		/* no tasklet: a struct tuck__alarm */
 	TUCK__WHYS
 };
 
@@ -232,6 +233,7 @@ struct tuck__sched {
 	struct tuck__tasklet *main;
 	tuck_id main_id;		/* names the proc for ever */
 	struct tuck__heap timers;
+	struct tuck__link alarms;
 	struct tuck__table table;
 	uint64_t random;
 	uint32_t now_ms;		/* when last looked at */
@@ -470,6 +472,12 @@ static inline tuck_id tuck__id(const struct tuck__tasklet *t)
 
 /* -- inbox.c: posts from other procs, and who is there -- */
 
+/*
+ * How many may end waits from outside of all procs, such as signals: while
+ * there is one, nobody waits in vain.
+ */
+extern atomic_int tuck__outside;
+
 int tuck__registry_add(struct tuck__sched **ret_sched);
 void tuck__registry_remove(struct tuck__sched *s);
 struct tuck__sched *tuck__registry_at(uint32_t number);
@@ -627,6 +635,30 @@ void tuck__account(struct tuck__sched *s, struct tuck__tasklet *t);
 
 /* Since the running tasklet was switched to; 0 without accounts. */
 tuck_ns tuck__cpu_running(const struct tuck__sched *s);
+
+/* -- alarm.c -- */
+
+/*
+ * A timer that calls ring on its proc, between two turns of its tasklets, with
+ * the timer out of the heap; ring may set it again, and gives it up else. ended
+ * is called when the proc ends first. Neither may switch.
+ */
+struct tuck__alarm {
+	struct tuck__waiter w;
+	void (*ring)(struct tuck__sched *s, struct tuck__alarm *a);
+	void (*ended)(struct tuck__sched *s, struct tuck__alarm *a);
+};
+
+/* For the first time; TUCK_FOREVER only waits for the proc's end. Or -ENOMEM */
+int tuck__alarm_set(struct tuck__sched *s, struct tuck__alarm *a, tuck_ns at);
+
+/* In ring, where it cannot fail. */
+void tuck__alarm_again(struct tuck__sched *s, struct tuck__alarm *a,
+		       tuck_ns at);
+
+void tuck__alarm_stop(struct tuck__sched *s, struct tuck__alarm *a);
+void tuck__alarm_ring(struct tuck__sched *s, struct tuck__waiter *w);
+void tuck__alarms_end(struct tuck__sched *s);
 
 /* -- name.c -- */
 
