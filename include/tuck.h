@@ -41,6 +41,7 @@
 #include <tuck/net.h>
 #include <tuck/messages.h>
 #include <tuck/event.h>
+#include <tuck/process.h>
 #include <tuck/proc.h>
 #include <tuck/debug.h>
 

@@ -571,3 +571,100 @@ TEST(a_thread_that_cannot_become_a_proc)
 	CHECK_EQ(pthread_create(&thread, NULL, accept_without_proc, &fd), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
+
+/* -- events -- */
+
+static int tick_once(void)
+{
+	struct tuck_chan *chan = tuck_ticker(TUCK_US(10));
+	tuck_ns at;
+	int r;
+
+	if (!chan)
+		return -ENOMEM;
+	r = tuck_chan_recv(chan, &at, patience());
+	tuck_chan_free(chan);
+	return r;
+}
+
+TEST(ticking)
+{
+	check_all(tick_once);
+}
+
+static int fire_once(void)
+{
+	struct tuck_chan *chan = tuck_timer_chan(tuck_after(TUCK_US(10)));
+	tuck_ns at;
+	int r;
+
+	if (!chan)
+		return -ENOMEM;
+	r = tuck_chan_recv(chan, &at, patience());
+	if (r == 0)
+		CHECK_EQ(tuck_chan_recv(chan, &at, TUCK_NOWAIT), -EPIPE);
+	tuck_chan_free(chan);
+	return r;
+}
+
+TEST(timing)
+{
+	check_all(fire_once);
+}
+
+static int signal_once(void)
+{
+	struct tuck_chan *chan = tuck_signal_chan(SIGUSR1);
+	struct tuck_signal s;
+	int r;
+
+	if (!chan)
+		return -ENOMEM;
+	raise(SIGUSR1);
+	r = tuck_chan_recv(chan, &s, patience());
+	tuck_chan_free(chan);
+	return r;
+}
+
+TEST(signalling)
+{
+	check_all(signal_once);
+}
+
+static int spawn_and_wait(void)
+{
+	struct tuck_process_attr attr = { .in = TUCK_PIPE, .owned = 1 };
+	struct tuck_process *p;
+	int r = tuck_process_spawn(&p, &attr, (char *[]){ "cat", NULL });
+
+	if (r < 0)
+		return r;
+	CHECK_EQ(tuck_process_close(p, 0), 0);
+	r = tuck_process_wait(p, NULL, patience());
+	tuck_process_free(p);
+	return r;
+}
+
+TEST_LIMIT(spawning, 200)
+{
+	check_all(spawn_and_wait);
+	CHECK(waitpid(-1, NULL, WNOHANG) < 0);
+}
+
+static int run_program(void)
+{
+	struct tuck_process_result result;
+	int r = tuck_process_run(NULL, (char *[]){ "cat", NULL }, "word", 4,
+				 &result, patience());
+
+	if (r < 0)
+		return r;
+	CHECK_STR(result.out, "word");
+	tuck_process_result_free(&result);
+	return 0;
+}
+
+TEST_LIMIT(running, 200)
+{
+	check_all(run_program);
+}

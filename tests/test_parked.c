@@ -562,6 +562,23 @@ TEST(waits_on_sync_keep_little)
 	CHECK_EQ(tuck_once(&once, waits_on_sync, NULL, TUCK_FOREVER), 0);
 }
 
+static void wait_child(void *arg)
+{
+	tuck_process_wait(arg, NULL, TUCK_FOREVER);
+}
+
+TEST(a_wait_for_a_child_keeps_little)
+{
+	struct tuck_process *p;
+
+	begin();
+	CHECK_EQ(tuck_process_spawn(&p, NULL,
+				    (char *[]){ "sleep", "1000", NULL }),
+		 0);
+	CHECK(parked_bytes(wait_child, p) <= most(192));
+	tuck_process_free(p);
+}
+
 TEST(waits_for_descriptors_keep_little)
 {
 	begin();

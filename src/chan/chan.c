@@ -454,6 +454,14 @@ static int close_at_home(struct tuck__sched *s, struct tuck_chan *chan)
 	return 0;
 }
 
+void tuck__chan_end(struct tuck__sched *s, struct tuck_chan *chan)
+{
+	if (tuck__chan_shared(chan))
+		tuck__shared_close(chan);
+	else
+		close_at_home(s, chan);
+}
+
 int tuck_chan_close(struct tuck_chan *chan)
 {
 	int where = enter(chan), r;

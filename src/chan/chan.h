@@ -188,6 +188,9 @@ void tuck__chan_unref(struct tuck_chan *chan);
 int tuck__chan_offer(struct tuck__sched *s, struct tuck_chan *chan,
 		     const void *elem);
 
+/* The same for its end: others may be about to free it, but for its memory. */
+void tuck__chan_end(struct tuck__sched *s, struct tuck_chan *chan);
+
 /* It is closed or freed: what fed it is told. */
 void tuck__chan_unfeed(struct tuck_chan *chan);
 

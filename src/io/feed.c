@@ -63,10 +63,9 @@ static void on_end(struct tuck__sched *s, struct tuck__alarm *a)
 	struct tuck__feed *feed = tuck__feed_of(a);
 	struct tuck_chan *chan = feed->chan;
 
-	(void)s;
 	tuck__chan_ref(chan);
 	silence(feed);
-	tuck_chan_close(chan);
+	tuck__chan_end(s, chan);
 	tuck__chan_unref(chan);
 }
 

@@ -7,7 +7,7 @@
 
 #include "io/try.h"
 
-/* sendfile(2) and splice(2) have no MSG_NOSIGNAL. */
+/* sendfile(2), splice(2) and writev(2) have no MSG_NOSIGNAL. */
 static sigset_t sigpipe(void)
 {
 	sigset_t set;
@@ -32,6 +32,20 @@ static void unblock_sigpipe(const sigset_t *was, bool came)
 	if (came && !sigismember(was, SIGPIPE))
 		sigtimedwait(&set, NULL, &now);
 	pthread_sigmask(SIG_SETMASK, was, NULL);
+}
+
+ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n)
+{
+	sigset_t was;
+	ssize_t r;
+	int err;
+
+	block_sigpipe(&was);
+	r = writev(fd, iov, n);
+	err = errno;
+	unblock_sigpipe(&was, r < 0 && err == EPIPE);
+	errno = err;
+	return r;
 }
 
 static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,

@@ -23,6 +23,7 @@ enum {
 	TUCK__FD_BLOCKS = 128,	/* O_NONBLOCK is not set: borrowed.c */
 	TUCK__FD_POLLED = 256,	/* a BLOCKS without RWF_NOWAIT, it was seen */
 	TUCK__FD_DEAF = 512,	/* Unix: no edge when a name has room */
+	TUCK__FD_PIPE = 1024,	/* to a child: writing raises no SIGPIPE */
 	TUCK__FD_NEW = TUCK__FD_KNOWN | TUCK__FD_OURS	/* and its kind */
 };
 

@@ -39,7 +39,7 @@ static void fire(struct tuck__sched *s, struct tuck__alarm *a)
 					   feed);
 
 	tuck__chan_offer(s, t->feed.chan, &t->at);
-	tuck_chan_close(t->feed.chan);
+	tuck__chan_end(s, t->feed.chan);
 }
 
 static void gone(struct tuck__feed *feed)

@@ -95,4 +95,7 @@ ssize_t tuck__borrowed_readv(int fd, struct tuck__fd *f,
 ssize_t tuck__borrowed_writev(int fd, struct tuck__fd *f,
 			      const struct iovec *iov, int n);
 
+/* As writev(2), but without SIGPIPE. */
+ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n);
+
 #endif

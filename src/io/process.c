@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Child processes by their pidfds, which the poller waits for as for any other
+ * descriptor.
+ *
+ * Invariants:
+ * 1. A child is not reaped but by us, or its pidfd says so (-ECHILD): so its
+ *    number, and that of its group, is nobody else's while it has not ended
+ *    here, and a signal finds the right one.
+ * 2. Each child is reaped: by a wait, or when its handle is freed. An owned
+ *    one is freed at the latest when its owner's block is given back.
+ * 3. Who waited learns from the descriptor, whose number was closed meanwhile,
+ *    that the handle was freed, and does not touch it then.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <tuck/io.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/poller.h"
+#include "io/process.h"
+
+struct tuck_process {
+	struct tuck__held held;
+	struct tuck__tasklet *owner;	/* NULL: it has none */
+	tuck_id home;			/* its proc's main tasklet */
+	pid_t pid;
+	int pidfd, ends[3];
+	bool leads;			/* a group */
+	bool ended, gone;
+	int error;			/* why there is no status */
+	struct tuck_process_status status;
+	unsigned users;			/* the program, and a run of it */
+};
+
+static int pidfd_open(pid_t pid)
+{
+	return (int)syscall(SYS_pidfd_open, pid, 0);
+}
+
+/* Before there is a child to lose. */
+static int check_kernel(void)
+{
+	static atomic_bool known;
+	siginfo_t info;
+	int fd, r = 0;
+
+	if (atomic_load(&known))
+		return 0;
+	fd = pidfd_open(getpid());
+	if (fd < 0)
+		return -errno;
+	if (waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG) < 0 &&
+	    errno == EINVAL)
+		r = -ENOSYS;
+	close(fd);
+	atomic_store(&known, r == 0);
+	return r;
+}
+
+/* -- whose it is -- */
+
+static int belongs(const struct tuck_process *p, const struct tuck__sched *s)
+{
+	struct tuck__sched *home;
+
+	TUCK__REQUIRE(p, -EINVAL);
+	TUCK__REQUIRE(s, -EXDEV);
+	if (p->home == s->main_id || !tuck__find(p->home, &home))
+		return 0;
+	return -EXDEV;
+}
+
+/* The same for a call that may change it. */
+static int enter(struct tuck_process *p, const struct tuck__sched *s)
+{
+	int r = belongs(p, s);
+
+	if (r == 0)
+		p->home = s->main_id;
+	return r;
+}
+
+void tuck__process_ref(struct tuck_process *p)
+{
+	p->users++;
+}
+
+void tuck__process_unref(struct tuck_process *p)
+{
+	if (p && --p->users == 0)
+		tuck__free(p);
+}
+
+/* -- the end -- */
+
+static int send_signal(const struct tuck_process *p, int signum)
+{
+	long r = p->leads ? kill(-p->pid, signum) :
+			    syscall(SYS_pidfd_send_signal, p->pidfd, signum,
+				    NULL, 0);
+
+	return r < 0 ? -errno : 0;
+}
+
+static void close_end(struct tuck_process *p, int which)
+{
+	if (p->ends[which] >= 0)
+		tuck_fd_close(p->ends[which]);
+	p->ends[which] = -1;
+}
+
+static void forget(struct tuck_process *p)
+{
+	p->gone = true;
+	if (!p->ended) {
+		send_signal(p, SIGKILL);
+		tuck__process_reap(p->pid);
+	}
+	for (int i = 0; i < 3; i++)
+		close_end(p, i);
+	tuck_fd_close(p->pidfd);
+	tuck__process_unref(p);
+}
+
+static void owner_ended(struct tuck__held *held)
+{
+	forget(tuck__container(held, struct tuck_process, held));
+}
+
+static void disown(struct tuck_process *p)
+{
+	struct tuck__held **at;
+
+	if (!p->owner)
+		return;
+	at = &p->owner->extra->held;
+	while (*at != &p->held)
+		at = &(*at)->next;
+	*at = p->held.next;
+}
+
+void tuck_process_free(struct tuck_process *p)
+{
+	if (!p)
+		return;
+	if (enter(p, tuck__sched()) < 0)
+		tuck__fatal("process %d is freed by another proc than the one "
+			    "that spawned it",
+			    (int)p->pid);
+	disown(p);
+	forget(p);
+}
+
+/* -- the beginning -- */
+
+static int own(struct tuck__sched *s, struct tuck_process *p)
+{
+	p->held.release = owner_ended;
+	if (tuck__hold(s, &p->held) < 0)
+		return -ENOMEM;
+	p->owner = s->current;
+	return 0;
+}
+
+/* With an entry, or -ENOMEM: that it is a pipe must not be forgotten. */
+static int adopt_one(struct tuck__sched *s, int fd, uint32_t bits)
+{
+	struct tuck__fd *f;
+	int r = tuck__fd_get_again(s, fd, TUCK__FD_FIRST, &f);
+
+	if (r == 0)
+		tuck__fd_adopt(s, fd, bits | TUCK__FD_NEW);
+	return r;
+}
+
+/* What can fail now that there is a child: it is killed then. */
+static int adopt(struct tuck__sched *s, struct tuck_process *p)
+{
+	int r = p->pidfd < 0 ? -errno : adopt_one(s, p->pidfd, 0);
+
+	for (int i = 0; i < 3 && r == 0; i++)
+		if (p->ends[i] >= 0)
+			r = adopt_one(s, p->ends[i],
+				      i == 0 ? TUCK__FD_PIPE : 0);
+	return r;
+}
+
+static bool is_valid(const struct tuck_process_attr *attr)
+{
+	if (attr->in < TUCK_NULL || attr->out < TUCK_NULL ||
+	    attr->err < TUCK_TO_OUT || attr->n_fds < 0 || attr->n_fds > 4096 ||
+	    (attr->n_fds && !attr->fds))
+		return false;
+	for (int i = 0; i < attr->n_fds; i++)
+		if (attr->fds[i] < 0)
+			return false;
+	return true;
+}
+
+static int start(struct tuck__sched *s, struct tuck_process *p,
+		 const struct tuck_process_attr *attr, char *const argv[])
+{
+	int r = tuck__process_start(attr, argv, &p->pid, p->ends);
+
+	if (r < 0)
+		return r;
+	p->pidfd = pidfd_open(p->pid);
+	r = adopt(s, p);
+	if (r == 0)
+		return 0;
+	kill(p->pid, SIGKILL);
+	tuck__process_reap(p->pid);
+	for (int i = 0; i < 3; i++)
+		close_end(p, i);
+	if (p->pidfd >= 0)
+		tuck_fd_close(p->pidfd);
+	return r;
+}
+
+int tuck_process_spawn(struct tuck_process **ret_process,
+		       const struct tuck_process_attr *attr, char *const argv[])
+{
+	static const struct tuck_process_attr none;
+	struct tuck__sched *s = tuck__sched();
+	struct tuck_process *p;
+	int r;
+
+	attr = attr ? attr : &none;
+	TUCK__REQUIRE(ret_process && argv && argv[0] && is_valid(attr),
+		      -EINVAL);
+	TUCK__REQUIRE(s, tuck__sched_error());
+	r = check_kernel();
+	if (r < 0)
+		return r;
+	p = tuck__alloc(sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	p->users = 1;
+	p->home = s->main_id;
+	p->leads = attr->group || attr->session;
+	r = attr->owned ? own(s, p) : 0;
+	if (r == 0) {
+		r = start(s, p, attr, argv);
+		if (r < 0)
+			disown(p);
+	}
+	if (r < 0)
+		tuck__free(p);
+	else
+		*ret_process = p;
+	return r;
+}
+
+/* -- calls -- */
+
+pid_t tuck_process_pid(const struct tuck_process *p)
+{
+	return p ? p->pid : -EINVAL;
+}
+
+int tuck_process_fd(const struct tuck_process *p, int which)
+{
+	int r = belongs(p, tuck__sched());
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(which >= 0 && which < 3, -EINVAL);
+	return p->ends[which] < 0 ? -EBADF : p->ends[which];
+}
+
+int tuck_process_close(struct tuck_process *p, int which)
+{
+	int r = tuck_process_fd(p, which);
+
+	if (r < 0)
+		return r;
+	close_end(p, which);
+	return 0;
+}
+
+int tuck_process_kill(struct tuck_process *p, int signum)
+{
+	int r = enter(p, tuck__sched());
+
+	if (r < 0)
+		return r;
+	TUCK__REQUIRE(!p->ended && !p->gone, -ESRCH);
+	return send_signal(p, signum);
+}
+
+static void note_end(struct tuck_process *p, const siginfo_t *info)
+{
+	bool exited = info->si_code == CLD_EXITED;
+
+	p->ended = true;
+	p->status.code = exited ? info->si_status : -1;
+	p->status.signum = exited ? 0 : info->si_status;
+	p->status.core_dumped = info->si_code == CLD_DUMPED;
+}
+
+/* Its status, -ECHILD, or -EAGAIN while it runs. */
+static tuck__noinline int try_wait(struct tuck_process *p, int pidfd,
+				   struct tuck_process_status *ret_status,
+				   int woken)
+{
+	siginfo_t info = { .si_pid = 0 };
+	struct tuck__fd *f;
+	int r = tuck__fd_get_again(tuck__tls, pidfd, woken, &f);
+
+	if (r < 0)
+		return r;
+	if (!p->ended && waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &info,
+				WEXITED | WNOHANG) < 0) {
+		p->ended = true;
+		p->error = -errno;
+	} else if (!p->ended) {
+		TUCK__REQUIRE(info.si_pid != 0, -EAGAIN);
+		note_end(p, &info);
+	}
+	if (p->error == 0 && ret_status)
+		*ret_status = p->status;
+	return p->error;
+}
+
+int tuck_process_wait(struct tuck_process *process,
+		      struct tuck_process_status *ret_status, tuck_ns deadline)
+{
+	int r = enter(process, tuck__sched()), pidfd;
+
+	TUCK__REQUIRE(deadline >= 0, -EINVAL);
+	if (r < 0)
+		return r;
+	pidfd = process->pidfd;
+	r = TUCK__FD_FIRST;
+	do
+		r = try_wait(process, pidfd, ret_status, r);
+	while (r == -EAGAIN && deadline != TUCK_NOWAIT &&
+	       (r = tuck__fd_park(tuck__tls, pidfd, TUCK_READABLE, deadline)) >=
+		       0);
+	return (int)tuck__breathe(r);
+}

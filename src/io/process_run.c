@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program run to its end. The caller writes the input, since that may lie on
+ * its stack; two tasklets read the outputs meanwhile, into the heap. So none
+ * of the three pipes can fill up for ever.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <tuck/group.h>
+#include <tuck/io.h>
+
+#include "base/mem.h"
+#include "io/process.h"
+
+#define OUTPUT_MAX	((size_t)16 << 20)
+#define OUTPUT_MIN	4096
+
+struct output {
+	struct run *run;
+	char *data;
+	size_t n, room;
+};
+
+struct run {
+	struct tuck_process *process;
+	struct tuck_group *group;
+	size_t max;
+	struct output output[2];
+};
+
+/* Room for at least one byte more, and a 0. */
+static int make_room(struct output *o)
+{
+	size_t room = o->room ? 2 * o->room : OUTPUT_MIN;
+	char *data;
+
+	if (o->n + 1 < o->room)
+		return 0;
+	data = tuck__resize(o->data, room);
+	if (!data)
+		return -ENOMEM;
+	o->data = data;
+	o->room = room;
+	return 0;
+}
+
+/* The buffer is the heap's: it stays where it is while others run. */
+static int take_all(struct output *o, int fd)
+{
+	ssize_t r;
+
+	for (;;) {
+		r = make_room(o);
+		if (r == 0)
+			r = tuck_read(fd, o->data + o->n, o->room - o->n - 1,
+				      TUCK_FOREVER);
+		if (r <= 0)
+			break;
+		o->n += (size_t)r;
+		if (o->n > o->run->max)
+			return -EFBIG;
+	}
+	if (o->data)
+		o->data[o->n] = 0;
+	return (int)r;
+}
+
+/*
+ * One that cannot go on ends the program, and the caller's write, which the
+ * program's own children might keep waiting.
+ */
+static int read_output(void *arg)
+{
+	struct output *o = arg;
+	struct run *run = o->run;
+	int which = 1 + (int)(o - run->output);
+	int r = take_all(o, tuck_process_fd(run->process, which));
+
+	if (r < 0) {
+		tuck_process_kill(run->process, SIGKILL);
+		tuck_process_close(run->process, 0);
+	}
+	return r;
+}
+
+static int start_readers(struct run *run)
+{
+	for (int i = 0; i < 2; i++) {
+		tuck_id id = 1;
+
+		run->output[i].run = run;
+		if (tuck_process_fd(run->process, 1 + i) >= 0)
+			id = tuck_group_go(run->group, read_output,
+					   &run->output[i]);
+		if (id < 0)
+			return (int)id;
+	}
+	return 0;
+}
+
+/* A program may do without its input; why a reader closed it, that tells. */
+static int give_input(struct run *run, const void *in, size_t n,
+		      tuck_ns deadline)
+{
+	int fd = tuck_process_fd(run->process, 0);
+	ssize_t r = 0;
+
+	if (fd < 0)
+		return 0;
+	if (n > 0)
+		r = tuck_write_full(fd, in, n, deadline);
+	tuck_process_close(run->process, 0);
+	return r < 0 && r != -EPIPE && r != -EBADF ? (int)r : 0;
+}
+
+static int start(struct run *run, const struct tuck_process_attr *attr,
+		 char *const argv[])
+{
+	int r = tuck_group_new(&run->group, TUCK_FOREVER);
+
+	if (r == 0)
+		r = tuck_process_spawn(&run->process, attr, argv);
+	if (r < 0)
+		return r;
+	tuck__process_ref(run->process);	/* the readers' */
+	return start_readers(run);
+}
+
+static int run_to_end(struct run *run, const void *in, size_t n,
+		      struct tuck_process_status *ret_status, tuck_ns deadline)
+{
+	int r = give_input(run, in, n, deadline), first;
+
+	if (r < 0 && r != -ETIMEDOUT)
+		return r;
+	/* What a reader has to tell comes before a write that it has ended. */
+	first = tuck_group_wait(run->group, TUCK_GROUP_ALL,
+				r < 0 ? TUCK_NOWAIT : deadline);
+	if (r < 0 || first < 0)
+		return r < 0 && first == -EAGAIN ? r : first;
+	return tuck_process_wait(run->process, ret_status, deadline);
+}
+
+/*
+ * In a cleanup too. The readers have ended before their memory does; where
+ * there is none to wait for them with, that is lost, but not the child.
+ */
+static void clean_up(struct run **run_at)
+{
+	struct run *run = *run_at;
+
+	if (!run)
+		return;
+	tuck_process_free(run->process);
+	if (tuck_group_free(run->group) == -ENOMEM)
+		return;
+	tuck__process_unref(run->process);
+	for (int i = 0; i < 2; i++)
+		tuck__free(run->output[i].data);
+	tuck__free(run);
+}
+
+static struct tuck_process_attr with_pipes(const struct tuck_process_attr *attr)
+{
+	struct tuck_process_attr a = { .in = TUCK_INHERIT };
+
+	if (attr)
+		a = *attr;
+	a.in = a.in ? a.in : TUCK_PIPE;
+	a.out = a.out ? a.out : TUCK_PIPE;
+	a.err = a.err ? a.err : TUCK_PIPE;
+	a.owned = 1;
+	return a;
+}
+
+static void hand_out(struct run *run, const struct tuck_process_status *status,
+		     struct tuck_process_result *ret_result)
+{
+	*ret_result = (struct tuck_process_result){
+		.status = *status,
+		.out = run->output[0].data,
+		.out_bytes = run->output[0].n,
+		.err = run->output[1].data,
+		.err_bytes = run->output[1].n,
+	};
+	run->output[0].data = run->output[1].data = NULL;
+}
+
+int tuck_process_run(const struct tuck_process_attr *attr, char *const argv[],
+		     const void *in, size_t in_bytes,
+		     struct tuck_process_result *ret_result, tuck_ns deadline)
+{
+	struct run *run __attribute__((__cleanup__(clean_up))) = NULL;
+	struct tuck_process_attr a = with_pipes(attr);
+	struct tuck_process_status status;
+	int r;
+
+	TUCK__REQUIRE(ret_result && deadline >= 0 && (in || !in_bytes) &&
+			      (a.in == TUCK_PIPE || !in_bytes),
+		      -EINVAL);
+	run = tuck__alloc(sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	run->max = a.output_max ? a.output_max : OUTPUT_MAX;
+	r = start(run, &a, argv);
+	if (r == 0)
+		r = run_to_end(run, in, in_bytes, &status, deadline);
+	if (r == 0)
+		hand_out(run, &status, ret_result);
+	return r;
+}
+
+void tuck_process_result_free(struct tuck_process_result *result)
+{
+	if (!result)
+		return;
+	tuck__free(result->out);
+	tuck__free(result->err);
+	memset(result, 0, sizeof(*result));
+}
