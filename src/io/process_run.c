@@ -21,6 +21,7 @@ struct output {
 	struct run *run;
 	char *data;
 	size_t n, room;
+	tuck_id reader;			/* 0: none */
 };
 
 struct run {
@@ -88,14 +89,16 @@ static int read_output(void *arg)
 static int start_readers(struct run *run)
 {
 	for (int i = 0; i < 2; i++) {
-		tuck_id id = 1;
+		struct output *o = &run->output[i];
+		tuck_id id;
 
-		run->output[i].run = run;
-		if (tuck_process_fd(run->process, 1 + i) >= 0)
-			id = tuck_group_go(run->group, read_output,
-					   &run->output[i]);
+		o->run = run;
+		if (tuck_process_fd(run->process, 1 + i) < 0)
+			continue;
+		id = tuck_group_go(run->group, read_output, o);
 		if (id < 0)
 			return (int)id;
+		o->reader = id;
 	}
 	return 0;
 }
@@ -144,8 +147,8 @@ static int run_to_end(struct run *run, const void *in, size_t n,
 }
 
 /*
- * In a cleanup too. The readers have ended before their memory does; where
- * there is none to wait for them with, that is lost, but not the child.
+ * In a cleanup too, without a wait: the readers hold nothing that is not in
+ * the run, so they can be dropped.
  */
 static void clean_up(struct run **run_at)
 {
@@ -154,8 +157,9 @@ static void clean_up(struct run **run_at)
 	if (!run)
 		return;
 	tuck_process_free(run->process);
-	if (tuck_group_free(run->group) == -ENOMEM)
-		return;
+	for (int i = 0; i < 2; i++)
+		tuck_drop(run->output[i].reader);
+	tuck_group_free(run->group);
 	tuck__process_unref(run->process);
 	for (int i = 0; i < 2; i++)
 		tuck__free(run->output[i].data);
