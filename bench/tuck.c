@@ -7,6 +7,7 @@
 #include "base/config.h"
 #include "bench.h"
 #include "ctx/ctx.h"
+#include "interrupt.h"
 
 static tuck_id start(void (*fn)(void *), void *arg)
 {
@@ -499,6 +500,59 @@ static double work_offload(long n)
 	return bench_per_op(offload_batch, n);
 }
 
+/* A tasklet attached to an interrupt by tuck_post(). */
+static tuck_id attached, waiting;
+
+static void post_attached(int signum)
+{
+	(void)signum;
+	tuck_post(attached);
+}
+
+static void handle_interrupts(void *arg)
+{
+	(void)arg;
+	for (;;) {
+		BENCH_CHECK(!tuck_block(TUCK_FOREVER - 1));
+		signal_seen();
+		tuck_unblock(waiting);
+	}
+}
+
+static void attach(void)
+{
+	waiting = tuck_self();
+	attached = start(handle_interrupts, NULL);
+	signal_handle(post_attached);
+	tuck_yield();
+}
+
+static void interrupt_batch(long n)
+{
+	while (n--) {
+		raise(SIGUSR1);
+		BENCH_CHECK(!tuck_block(TUCK_FOREVER - 1));
+	}
+}
+
+static double work_signal(long n)
+{
+	(void)n;
+	attach();
+	return bench_per_op(interrupt_batch, 1);
+}
+
+static void wait_for_interrupt(void)
+{
+	BENCH_CHECK(!tuck_block(TUCK_FOREVER - 1));
+}
+
+static double work_signal_wake(long n)
+{
+	attach();
+	return signal_wake(n, wait_for_interrupt);
+}
+
 static const struct bench_work works[] = {
 	{ "switch", 2, work_switch },
 	{ "yield", 2, work_yield },
@@ -517,6 +571,8 @@ static const struct bench_work works[] = {
 	{ "resident", 1000000, work_resident },
 	{ "sleepers", 100000, work_sleepers },
 	{ "offload", 1, work_offload },
+	{ "signal", 1, work_signal },
+	{ "signal-wake", 2000, work_signal_wake },
 	{ NULL, 0, NULL },
 };
 
