@@ -603,7 +603,7 @@ TEST(own_table_is_refused_while_there_are_too_many_threads)
 	for (int i = 1; i < N; i++)
 		end_strange_proc(thread[i], &id[i]);
 	join(tuck_proc_start(&own, nothing, NULL));
-	CHECK_EQ(count_fds(), fds + N + 1);	/* the wake-ups stay, main's too */
+	CHECK_EQ(count_fds(), fds + N + 1);	/* wake-ups stay, main's too */
 }
 
 /* -- threads that Tuck did not start -- */

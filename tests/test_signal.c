@@ -68,7 +68,7 @@ TEST(what_it_carries)
 	CHECK_EQ(s.signum, SIGRTMIN);
 	CHECK_EQ(s.code, SI_QUEUE);
 	CHECK_EQ(s.pid, getpid());
-	CHECK_EQ(s.value.sival_int, 4711);
+	CHECK_EQ(s.value.number, 4711);
 	tuck_chan_free(chan);
 }
 
@@ -96,7 +96,7 @@ TEST(queued_ones_come_in_order)
 	for (int i = 0; i < TUCK_SIGNALS_KEPT; i++)
 		send_value(SIGRTMIN + 1, i);
 	for (int i = 0; i < TUCK_SIGNALS_KEPT; i++)
-		CHECK_EQ(next_signal(chan).value.sival_int, i);
+		CHECK_EQ(next_signal(chan).value.number, i);
 	CHECK_EQ(tuck_chan_count(chan), 0);
 	tuck_chan_free(chan);
 }
@@ -114,13 +114,13 @@ TEST(what_there_is_no_room_for_is_counted)
 	settle();
 	for (int i = 0; i < TUCK_SIGNALS_KEPT; i++) {
 		s = next_signal(chan);
-		CHECK_EQ(s.value.sival_int, i);
+		CHECK_EQ(s.value.number, i);
 		CHECK_EQ(s.missed, 0);
 	}
 	CHECK_EQ(tuck_chan_recv(chan, &s, TUCK_NOWAIT), -EAGAIN);
 	send_value(SIGRTMIN, 1001);
 	s = next_signal(chan);
-	CHECK_EQ(s.value.sival_int, 1001);
+	CHECK_EQ(s.value.number, 1001);
 	CHECK_EQ(s.missed, 7);
 	tuck_chan_free(chan);
 }
@@ -312,7 +312,7 @@ TEST(a_wait_for_a_signal_is_no_deadlock)
 	CHECK_EQ(timer_settime(id, 0, &when, NULL), 0);
 	CHECK_EQ(tuck_chan_recv(chan, &s, TUCK_FOREVER), 0);
 	CHECK_EQ(s.code, SI_TIMER);
-	CHECK_EQ(s.value.sival_int, 17);
+	CHECK_EQ(s.value.number, 17);
 	tuck_chan_free(chan);
 }
 

@@ -9,7 +9,6 @@
 #ifndef TUCK_EVENT_H
 #define TUCK_EVENT_H
 
-#include <signal.h>
 #include <sys/types.h>
 #include <tuck/chan.h>
 
@@ -43,7 +42,10 @@ struct tuck_signal {
 	uid_t uid;		/* 0 where nobody did */
 	int status;		/* of that child */
 	unsigned missed;	/* before this one, without room for them */
-	union sigval value;	/* from sigqueue(3) or a timer */
+	union {			/* from sigqueue(3) or a timer */
+		int number;
+		void *pointer;
+	} value;
 };
 
 #define TUCK_SIGNALS_KEPT 64

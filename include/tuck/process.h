@@ -23,7 +23,7 @@ struct tuck_process;
 /* What a child's standard descriptor is, if not one of the caller's. */
 enum {
 	TUCK_INHERIT = 0,	/* the caller's of the same number */
-	TUCK_PIPE = -1,		/* a pipe; tuck_process_fd() has its other end */
+	TUCK_PIPE = -1,		/* tuck_process_fd() has its other end */
 	TUCK_NULL = -2,		/* empty, or a sink */
 	TUCK_TO_OUT = -3	/* err only: where out goes */
 };
@@ -41,7 +41,7 @@ struct tuck_process_attr {
 	 * ends, in whichever way.
 	 */
 	int owned;
-	size_t output_max;	/* of tuck_process_run(); 0: 16 MiB */
+	size_t output_max;	/* of a run: bytes of out, of err; 0: 16 MiB */
 };
 
 /* How a child has ended. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A feed: what sends events to a channel that it made, as long as that lives. */
+/* A feed: what sends events to a channel of its own, while that lives. */
 #ifndef TUCK__FEED_H
 #define TUCK__FEED_H
 

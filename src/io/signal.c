@@ -113,7 +113,7 @@ static struct tuck_signal describe(int signum, const siginfo_t *info)
 	if (child)
 		s.status = info->si_status;
 	else if (s.code != SI_USER && s.code != SI_TKILL && s.code <= 0)
-		s.value = info->si_value;
+		s.value.pointer = info->si_value.sival_ptr;
 	return s;
 }
 
