@@ -122,7 +122,7 @@ static int do_list(void *block)
 	tuck__free(l.entries);
 	tuck__free(l.names);
 	if (r == 0)
-		tuck__job_of(block)->out_bytes = sizeof(c->dir);
+		tuck__call_of(block)->out_bytes = sizeof(c->dir);
 	return r;
 }
 
@@ -132,11 +132,12 @@ static void free_unwanted(void *block, int result)
 	tuck_dir_free(((struct call *)block)->dir);
 }
 
-static tuck__noinline struct tuck__job *list_job(const char *path,
-						 struct tuck_dir **ret_dir)
+static tuck__noinline struct tuck__call *list_job(const char *path,
+						  struct tuck_dir **ret_dir)
 {
 	size_t n = strlen(path) + 1;
-	struct tuck__job *job = tuck__job_new(do_list, sizeof(struct call) + n);
+	struct tuck__call *job = tuck__call_new(do_list,
+						sizeof(struct call) + n);
 	struct call *c;
 
 	if (!job)
@@ -153,7 +154,7 @@ static tuck__noinline struct tuck__job *list_job(const char *path,
 int tuck_dir_read(const char *path, struct tuck_dir **ret_dir, tuck_ns deadline)
 {
 	TUCK__REQUIRE(path && ret_dir, -EINVAL);
-	return tuck__job_do(list_job(path, ret_dir), deadline);
+	return tuck__call_do(list_job(path, ret_dir), deadline);
 }
 
 void tuck_dir_free(struct tuck_dir *dir)

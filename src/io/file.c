@@ -41,7 +41,7 @@ static int do_read(void *block)
 
 	if (r < 0)
 		return -errno;
-	tuck__job_of(block)->out_bytes = (size_t)r;
+	tuck__call_of(block)->out_bytes = (size_t)r;
 	return (int)r;
 }
 
@@ -55,18 +55,18 @@ static int do_write(void *block)
 	return r < 0 ? -errno : (int)r;
 }
 
-static struct tuck__job *transfer_new(int (*fn)(void *), int fd, size_t n,
-				      int64_t offset)
+static struct tuck__call *transfer_new(int (*fn)(void *), int fd, size_t n,
+				       int64_t offset)
 {
-	struct tuck__job *job;
+	struct tuck__call *call;
 	struct transfer *t;
 
-	job = tuck__job_new(fn, sizeof(*t) + n);
-	if (!job)
+	call = tuck__call_new(fn, sizeof(*t) + n);
+	if (!call)
 		return NULL;
-	t = (void *)job->block;
+	t = (void *)call->block;
 	*t = (struct transfer){ fd, offset, n };
-	return job;
+	return call;
 }
 
 /* -- read -- */
@@ -85,19 +85,19 @@ static ssize_t read_cached(int fd, void *buf, size_t n, int64_t offset,
 	return -1;
 }
 
-static tuck__noinline struct tuck__job *read_job(int fd, void *buf, size_t n,
-						 int64_t offset)
+static tuck__noinline struct tuck__call *read_job(int fd, void *buf, size_t n,
+						  int64_t offset)
 {
-	struct tuck__job *job = transfer_new(do_read, fd, n, offset);
+	struct tuck__call *call = transfer_new(do_read, fd, n, offset);
 	struct tuck__sched *s = tuck__sched();
 
-	if (!job)
+	if (!call)
 		return NULL;
-	job->user = buf;
-	job->out = ((struct transfer *)(void *)job->block)->data;
+	call->user = buf;
+	call->out = ((struct transfer *)(void *)call->block)->data;
 	if (s)
 		tuck__ctx_hole(&s->current->ctx, buf, n);
-	return job;
+	return call;
 }
 
 /* The hole ends with the call that made it. */
@@ -127,9 +127,9 @@ static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
 		if ((r >= 0 && done == n) || (r > 0 && offset == NO_OFFSET))
 			break;
 		piece = piece_of(n - done);
-		r = tuck__job_do(read_job(fd, buf + done, piece,
-					  moved(offset, done)),
-				 deadline);
+		r = tuck__call_do(read_job(fd, buf + done, piece,
+					   moved(offset, done)),
+				  deadline);
 		if (r > 0)
 			done += (size_t)r;
 	} while (r == (ssize_t)piece && done < n);
@@ -150,14 +150,14 @@ ssize_t tuck_file_pread(int fd, void *buf, size_t n, int64_t offset,
 
 /* -- write -- */
 
-static tuck__noinline struct tuck__job *write_job(int fd, const void *buf,
-						  size_t n, int64_t offset)
+static tuck__noinline struct tuck__call *write_job(int fd, const void *buf,
+						   size_t n, int64_t offset)
 {
-	struct tuck__job *job = transfer_new(do_write, fd, n, offset);
+	struct tuck__call *call = transfer_new(do_write, fd, n, offset);
 
-	if (job && n)
-		memcpy(((struct transfer *)(void *)job->block)->data, buf, n);
-	return job;
+	if (call && n)
+		memcpy(((struct transfer *)(void *)call->block)->data, buf, n);
+	return call;
 }
 
 static inline ssize_t write_all(int fd, const char *buf, size_t n,
@@ -168,9 +168,9 @@ static inline ssize_t write_all(int fd, const char *buf, size_t n,
 
 	do {
 		piece = piece_of(n - done);
-		r = tuck__job_do(write_job(fd, buf + done, piece,
-					   moved(offset, done)),
-				 deadline);
+		r = tuck__call_do(write_job(fd, buf + done, piece,
+					    moved(offset, done)),
+				  deadline);
 		if (r > 0)
 			done += (size_t)r;
 	} while (r == (ssize_t)piece && done < n);
@@ -214,15 +214,15 @@ static int do_truncate(void *block)
 
 int tuck_file_fsync(int fd, tuck_ns deadline)
 {
-	return tuck__job_do(transfer_new(do_fsync, fd, 0, 0), deadline);
+	return tuck__call_do(transfer_new(do_fsync, fd, 0, 0), deadline);
 }
 
 int tuck_file_fdatasync(int fd, tuck_ns deadline)
 {
-	return tuck__job_do(transfer_new(do_fdatasync, fd, 0, 0), deadline);
+	return tuck__call_do(transfer_new(do_fdatasync, fd, 0, 0), deadline);
 }
 
 int tuck_file_truncate(int fd, int64_t size, tuck_ns deadline)
 {
-	return tuck__job_do(transfer_new(do_truncate, fd, 0, size), deadline);
+	return tuck__call_do(transfer_new(do_truncate, fd, 0, size), deadline);
 }

@@ -3,9 +3,9 @@
  * Offloaded calls, from the side of the tasklet that waits.
  *
  * Invariants:
- * 1. A worker sees the job's block only, never a stack (rule S3): the argument
+ * 1. A worker sees the call's block only, never a stack (rule S3): the argument
  *    is copied in before the wait, and out after it, by the tasklet itself.
- * 2. The tasklet holds the job from before anybody else knows of it until the
+ * 2. The tasklet holds the call from before anybody else knows of it until the
  *    call returns. If it ends first, in whichever way, it lets go then; so a
  *    result is either taken or discarded, also if the kill comes when it was
  *    ready to be taken.
@@ -26,83 +26,83 @@ static void over(struct tuck__sched *s, struct tuck__tasklet *t)
 	struct tuck__far *far = t->what;
 
 	(void)s;
-	tuck__job_withdraw(tuck__container(far, struct tuck__job, far));
+	tuck__call_withdraw(tuck__container(far, struct tuck__call, far));
 }
 
 static void text(const struct tuck__far *far, char *text, size_t n)
 {
 	static const char *const words[] = {
-		[TUCK__JOB_NEW] = "",
-		[TUCK__JOB_QUEUED] = " (queued)",
-		[TUCK__JOB_WITHDRAWN] = "",
-		[TUCK__JOB_RUNNING] = " (running)",
-		[TUCK__JOB_ENDED] = " (ended)",
+		[TUCK__CALL_NEW] = "",
+		[TUCK__CALL_QUEUED] = " (queued)",
+		[TUCK__CALL_WITHDRAWN] = "",
+		[TUCK__CALL_RUNNING] = " (running)",
+		[TUCK__CALL_ENDED] = " (ended)",
 	};
-	const struct tuck__job *job = tuck__container(far, struct tuck__job,
-						      far);
+	const struct tuck__call *call = tuck__container(far, struct tuck__call,
+							far);
 
-	snprintf(text, n, "%s", words[tuck__job_phase(job)]);
+	snprintf(text, n, "%s", words[tuck__call_phase(call)]);
 }
 
 static const struct tuck__far_kind kind = { over, text };
 
-static struct tuck__job *held_job(struct tuck__held *held)
+static struct tuck__call *held_job(struct tuck__held *held)
 {
-	return tuck__container(held, struct tuck__job, held);
+	return tuck__container(held, struct tuck__call, held);
 }
 
 static void release(struct tuck__held *held)
 {
-	tuck__job_leave(held_job(held));
+	tuck__call_leave(held_job(held));
 }
 
-struct tuck__job *tuck__job_new(int (*fn)(void *block), size_t bytes)
+struct tuck__call *tuck__call_new(int (*fn)(void *block), size_t bytes)
 {
-	struct tuck__job *job = NULL;
+	struct tuck__call *call = NULL;
 
-	if (bytes <= PTRDIFF_MAX - sizeof(*job))
-		job = tuck__resize(NULL, sizeof(*job) + bytes);
-	if (!job)
+	if (bytes <= PTRDIFF_MAX - sizeof(*call))
+		call = tuck__resize(NULL, sizeof(*call) + bytes);
+	if (!call)
 		return NULL;
-	memset(job, 0, sizeof(*job));
-	job->far.kind = &kind;
-	job->held.release = release;
-	job->fn = fn;
-	job->arg = job->block;
-	return job;
+	memset(call, 0, sizeof(*call));
+	call->far.kind = &kind;
+	call->held.release = release;
+	call->fn = fn;
+	call->arg = call->block;
+	return call;
 }
 
 /* Before anybody knows of it. */
-static int prepare(struct tuck__sched *s, struct tuck__job *job,
+static int prepare(struct tuck__sched *s, struct tuck__call *call,
 		   tuck_ns deadline)
 {
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
-	job->lane = tuck__lane(s);
-	job->id = tuck__id(s->current);
-	return job->lane ? tuck__hold(s, &job->held) : -ENOMEM;
+	call->lane = tuck__lane(s);
+	call->id = tuck__id(s->current);
+	return call->lane ? tuck__hold(s, &call->held) : -ENOMEM;
 }
 
 /* 0: it is under way, and the wait has begun. */
-static tuck__noinline int begin(struct tuck__job *job, tuck_ns deadline)
+static tuck__noinline int begin(struct tuck__call *call, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
-	int r = !job ? -ENOMEM : !s ? tuck__sched_error() : 0;
+	int r = !call ? -ENOMEM : !s ? tuck__sched_error() : 0;
 
 	if (r == 0)
-		r = prepare(s, job, deadline);
+		r = prepare(s, call, deadline);
 	if (r < 0) {
-		tuck__free(job);
+		tuck__free(call);
 		return r;
 	}
 	r = tuck__far_begin(s, deadline);
 	if (r == 0) {
-		r = tuck__job_submit(job);
+		r = tuck__call_submit(call);
 		if (r < 0)
 			tuck__far_undo(s);
 	}
 	if (r == 0)
-		tuck__wait_for(s, TUCK__WHY_OFFLOAD, &job->far);
+		tuck__wait_for(s, TUCK__WHY_OFFLOAD, &call->far);
 	else
 		tuck__let_go(s->current->extra);
 	return r;
@@ -112,21 +112,21 @@ static tuck__noinline int begin(struct tuck__job *job, tuck_ns deadline)
 static tuck__noinline int end(int r)
 {
 	struct tuck__extra *extra = tuck__tls->current->extra;
-	struct tuck__job *job = held_job(extra->held);
+	struct tuck__call *call = held_job(extra->held);
 
-	if (tuck__job_phase(job) == TUCK__JOB_ENDED) {
-		r = job->result;
-		job->discard = NULL;
-		if (job->user && job->out_bytes)
-			memcpy(job->user, job->out, job->out_bytes);
+	if (tuck__call_phase(call) == TUCK__CALL_ENDED) {
+		r = call->result;
+		call->discard = NULL;
+		if (call->user && call->out_bytes)
+			memcpy(call->user, call->out, call->out_bytes);
 	}
 	tuck__let_go(extra);
 	return r;
 }
 
-int tuck__job_do(struct tuck__job *job, tuck_ns deadline)
+int tuck__call_do(struct tuck__call *call, tuck_ns deadline)
 {
-	int r = begin(job, deadline);
+	int r = begin(call, deadline);
 
 	return r < 0 ? r : end(tuck__park(tuck__tls));
 }
@@ -144,25 +144,25 @@ static bool on_shared_stack(const void *p)
 
 static tuck__noinline int make(void (*discard)(void *arg, int result),
 			       int (*fn)(void *arg), void *arg, size_t bytes,
-			       struct tuck__job **ret_job)
+			       struct tuck__call **ret_job)
 {
-	struct tuck__job *job;
+	struct tuck__call *call;
 
 	TUCK__REQUIRE(fn && (arg || !bytes), -EINVAL);
 	TUCK__REQUIRE(bytes || !on_shared_stack(arg), -EFAULT);
-	job = tuck__job_new(fn, bytes);
-	if (!job)
+	call = tuck__call_new(fn, bytes);
+	if (!call)
 		return -ENOMEM;
-	job->discard = discard;
+	call->discard = discard;
 	if (bytes) {
-		memcpy(job->block, arg, bytes);
-		job->user = arg;
-		job->out = job->block;
-		job->out_bytes = bytes;
+		memcpy(call->block, arg, bytes);
+		call->user = arg;
+		call->out = call->block;
+		call->out_bytes = bytes;
 	} else {
-		job->arg = arg;
+		call->arg = arg;
 	}
-	*ret_job = job;
+	*ret_job = call;
 	return 0;
 }
 
@@ -170,10 +170,10 @@ int tuck_offload_with(void (*discard)(void *arg, int result),
 		      int (*fn)(void *arg), void *arg, size_t arg_bytes,
 		      tuck_ns deadline)
 {
-	struct tuck__job *job;
-	int r = make(discard, fn, arg, arg_bytes, &job);
+	struct tuck__call *call;
+	int r = make(discard, fn, arg, arg_bytes, &call);
 
-	return r < 0 ? r : tuck__job_do(job, deadline);
+	return r < 0 ? r : tuck__call_do(call, deadline);
 }
 
 int tuck_offload(int (*fn)(void *arg), void *arg, size_t arg_bytes,

@@ -3,19 +3,19 @@
 #ifndef TUCK__OFFLOAD_H
 #define TUCK__OFFLOAD_H
 
-#include "io/jobs.h"
+#include "io/calls.h"
 
 /*
- * A job that runs fn(job->block), with so many bytes of block, not cleared;
+ * A call that runs fn(call->block), with so many bytes of block, not cleared;
  * NULL without memory. Who makes it says what is discarded and what is put
  * out, and to whom.
  */
-struct tuck__job *tuck__job_new(int (*fn)(void *block), size_t bytes);
+struct tuck__call *tuck__call_new(int (*fn)(void *block), size_t bytes);
 
 /*
  * Have it run, wait, and give it back, whatever happens; NULL is -ENOMEM. What
  * fn returned, or why it is not known, as tuck_offload().
  */
-int tuck__job_do(struct tuck__job *job, tuck_ns deadline);
+int tuck__call_do(struct tuck__call *call, tuck_ns deadline);
 
 #endif

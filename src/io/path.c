@@ -20,14 +20,14 @@ struct call {
 };
 
 /* A call with a path, or with two; NULL without memory. */
-static struct tuck__job *call_new(int (*fn)(void *), const char *path,
-				  const char *second)
+static struct tuck__call *call_new(int (*fn)(void *), const char *path,
+				   const char *second)
 {
 	size_t n = strlen(path) + 1, m = second ? strlen(second) + 1 : 0;
-	struct tuck__job *job;
+	struct tuck__call *job;
 	struct call *c;
 
-	job = tuck__job_new(fn, sizeof(*c) + n + m);
+	job = tuck__call_new(fn, sizeof(*c) + n + m);
 	if (!job)
 		return NULL;
 	c = (void *)job->block;
@@ -39,7 +39,7 @@ static struct tuck__job *call_new(int (*fn)(void *), const char *path,
 	return job;
 }
 
-static struct call *call_of(struct tuck__job *job)
+static struct call *call_of(struct tuck__call *job)
 {
 	return (void *)job->block;
 }
@@ -61,10 +61,10 @@ static void close_unwanted(void *block, int fd)
 		close(fd);
 }
 
-static tuck__noinline struct tuck__job *open_job(const char *path, int flags,
-						 unsigned mode)
+static tuck__noinline struct tuck__call *open_job(const char *path, int flags,
+						  unsigned mode)
 {
-	struct tuck__job *job = call_new(do_open, path, NULL);
+	struct tuck__call *job = call_new(do_open, path, NULL);
 
 	if (!job)
 		return NULL;
@@ -77,7 +77,7 @@ static tuck__noinline struct tuck__job *open_job(const char *path, int flags,
 int tuck_file_open(const char *path, int flags, unsigned mode, tuck_ns deadline)
 {
 	TUCK__REQUIRE(path, -EINVAL);
-	return tuck__job_do(open_job(path, flags, mode), deadline);
+	return tuck__call_do(open_job(path, flags, mode), deadline);
 }
 
 /* -- stat -- */
@@ -106,7 +106,7 @@ static int told(void *block, int r, const struct stat *st)
 		.modified = ns(&st->st_mtim),
 		.changed = ns(&st->st_ctim),
 	};
-	tuck__job_of(block)->out_bytes = sizeof(c->info);
+	tuck__call_of(block)->out_bytes = sizeof(c->info);
 	return 0;
 }
 
@@ -131,11 +131,11 @@ static int do_lstat(void *block)
 	return told(block, lstat(((struct call *)block)->path, &st), &st);
 }
 
-static tuck__noinline struct tuck__job *stat_job(
+static tuck__noinline struct tuck__call *stat_job(
 	int (*fn)(void *), int fd, const char *path,
 	struct tuck_file_info *ret_info)
 {
-	struct tuck__job *job = call_new(fn, path, NULL);
+	struct tuck__call *job = call_new(fn, path, NULL);
 
 	if (!job)
 		return NULL;
@@ -148,21 +148,21 @@ static tuck__noinline struct tuck__job *stat_job(
 int tuck_file_fstat(int fd, struct tuck_file_info *ret_info, tuck_ns deadline)
 {
 	TUCK__REQUIRE(ret_info, -EINVAL);
-	return tuck__job_do(stat_job(do_fstat, fd, "", ret_info), deadline);
+	return tuck__call_do(stat_job(do_fstat, fd, "", ret_info), deadline);
 }
 
 int tuck_file_stat(const char *path, struct tuck_file_info *ret_info,
 		   tuck_ns deadline)
 {
 	TUCK__REQUIRE(path && ret_info, -EINVAL);
-	return tuck__job_do(stat_job(do_stat, -1, path, ret_info), deadline);
+	return tuck__call_do(stat_job(do_stat, -1, path, ret_info), deadline);
 }
 
 int tuck_file_lstat(const char *path, struct tuck_file_info *ret_info,
 		    tuck_ns deadline)
 {
 	TUCK__REQUIRE(path && ret_info, -EINVAL);
-	return tuck__job_do(stat_job(do_lstat, -1, path, ret_info), deadline);
+	return tuck__call_do(stat_job(do_lstat, -1, path, ret_info), deadline);
 }
 
 /* -- names -- */
@@ -198,28 +198,28 @@ static int do_rmdir(void *block)
 int tuck_file_rename(const char *from, const char *to, tuck_ns deadline)
 {
 	TUCK__REQUIRE(from && to, -EINVAL);
-	return tuck__job_do(call_new(do_rename, from, to), deadline);
+	return tuck__call_do(call_new(do_rename, from, to), deadline);
 }
 
 int tuck_file_unlink(const char *path, tuck_ns deadline)
 {
 	TUCK__REQUIRE(path, -EINVAL);
-	return tuck__job_do(call_new(do_unlink, path, NULL), deadline);
+	return tuck__call_do(call_new(do_unlink, path, NULL), deadline);
 }
 
 int tuck_file_mkdir(const char *path, unsigned mode, tuck_ns deadline)
 {
-	struct tuck__job *job;
+	struct tuck__call *job;
 
 	TUCK__REQUIRE(path, -EINVAL);
 	job = call_new(do_mkdir, path, NULL);
 	if (job)
 		call_of(job)->mode = mode;
-	return tuck__job_do(job, deadline);
+	return tuck__call_do(job, deadline);
 }
 
 int tuck_file_rmdir(const char *path, tuck_ns deadline)
 {
 	TUCK__REQUIRE(path, -EINVAL);
-	return tuck__job_do(call_new(do_rmdir, path, NULL), deadline);
+	return tuck__call_do(call_new(do_rmdir, path, NULL), deadline);
 }

@@ -90,7 +90,7 @@ static int do_load(void *block)
 		return r;
 	}
 	l->it.data[l->it.n] = 0;
-	tuck__job_of(block)->out_bytes = sizeof(l->it);
+	tuck__call_of(block)->out_bytes = sizeof(l->it);
 	return 0;
 }
 
@@ -100,22 +100,23 @@ static void free_unwanted(void *block, int result)
 	tuck__free(((struct load *)block)->it.data);
 }
 
-static tuck__noinline struct tuck__job *load_job(const char *path, size_t max,
-						 struct loaded *ret_loaded)
+static tuck__noinline struct tuck__call *load_job(const char *path, size_t max,
+						  struct loaded *ret_loaded)
 {
 	size_t n = strlen(path) + 1;
-	struct tuck__job *job = tuck__job_new(do_load, sizeof(struct load) + n);
+	struct tuck__call *call = tuck__call_new(do_load,
+						 sizeof(struct load) + n);
 	struct load *l;
 
-	if (!job)
+	if (!call)
 		return NULL;
-	l = (void *)job->block;
+	l = (void *)call->block;
 	*l = (struct load){ .max = max };
 	memcpy(l->path, path, n);
-	job->discard = free_unwanted;
-	job->user = ret_loaded;
-	job->out = &l->it;
-	return job;
+	call->discard = free_unwanted;
+	call->user = ret_loaded;
+	call->out = &l->it;
+	return call;
 }
 
 ssize_t tuck_file_load(const char *path, size_t max, void **ret_data,
@@ -125,7 +126,7 @@ ssize_t tuck_file_load(const char *path, size_t max, void **ret_data,
 	int r;
 
 	TUCK__REQUIRE(path && ret_data, -EINVAL);
-	r = tuck__job_do(load_job(path, max, &loaded), deadline);
+	r = tuck__call_do(load_job(path, max, &loaded), deadline);
 	if (r < 0)
 		return r;
 	*ret_data = loaded.data;
@@ -199,19 +200,20 @@ static int do_save(void *block)
 	return r < 0 ? r : sync_parent(s->path);
 }
 
-static tuck__noinline struct tuck__job *save_job(const char *path,
-						 const void *data, size_t n,
-						 unsigned mode)
+static tuck__noinline struct tuck__call *save_job(const char *path,
+						  const void *data, size_t n,
+						  unsigned mode)
 {
 	size_t len = strlen(path),
 	       head = sizeof(struct save) + len + 1 + len + sizeof(SUFFIX);
-	struct tuck__job *job;
+	struct tuck__call *call;
 	struct save *s;
 
-	job = n <= PTRDIFF_MAX - head ? tuck__job_new(do_save, head + n) : NULL;
-	if (!job)
+	call = n <= PTRDIFF_MAX - head ? tuck__call_new(do_save, head + n) :
+					 NULL;
+	if (!call)
 		return NULL;
-	s = (void *)job->block;
+	s = (void *)call->block;
 	s->mode = mode;
 	s->n = n;
 	s->temp = s->path + len + 1;
@@ -221,12 +223,12 @@ static tuck__noinline struct tuck__job *save_job(const char *path,
 	memcpy(s->temp + len, SUFFIX, sizeof(SUFFIX));
 	if (n)
 		memcpy(s->data, data, n);
-	return job;
+	return call;
 }
 
 int tuck_file_save(const char *path, const void *data, size_t n, unsigned mode,
 		   tuck_ns deadline)
 {
 	TUCK__REQUIRE(path && (data || !n), -EINVAL);
-	return tuck__job_do(save_job(path, data, n, mode), deadline);
+	return tuck__call_do(save_job(path, data, n, mode), deadline);
 }

@@ -5,12 +5,12 @@
  * Invariants:
  * 1. A thread is made under the lock, by one who shares the pool's descriptor
  *    table, since it gets its maker's.
- * 2. Where jobs are queued, every worker runs one, and there are as many as
+ * 2. Where calls are queued, every worker runs one, and there are as many as
  *    there may be; or one is arriving, having been called or made, and calls or
- *    makes the next when it has taken a job and more are there. So calls that
+ *    makes the next when it has taken a call and more are there. So calls that
  *    are short need no more threads than can begin meanwhile, and a burst does
  *    not wake them all to find nothing.
- * 3. Workers count as helpers while no job is queued or runs: a job's end is
+ * 3. Workers count as helpers while no call is queued or runs: a call's end is
  *    posted before that, so who asks whether all is stuck sees one or the
  *    other.
  * 4. A worker's struct is never freed, only used again: who called it may be
@@ -33,8 +33,8 @@
 struct tuck__worker {
 	struct tuck__link link;		/* while idle */
 	struct tuck__worker *next;	/* of all that ever were */
-	struct tuck__pool *pool;	/* NULL: it has ended */
-	struct tuck__job *job;		/* it runs */
+	struct tuck__crew *pool;	/* NULL: it has ended */
+	struct tuck__call *call;		/* it runs */
 	pthread_cond_t wake;
 	bool called, arrives;
 };
@@ -115,7 +115,7 @@ static int start_thread(struct tuck__worker *w)
 	return -r;
 }
 
-static int grow(struct tuck__pool *pool)
+static int grow(struct tuck__crew *pool)
 {
 	struct tuck__worker *w = worker_new();
 	int r;
@@ -123,7 +123,7 @@ static int grow(struct tuck__pool *pool)
 	if (!w)
 		return -ENOMEM;
 	w->pool = pool;
-	w->job = NULL;
+	w->call = NULL;
 	w->arrives = true;
 	r = start_thread(w);
 	if (r < 0) {
@@ -138,7 +138,7 @@ static int grow(struct tuck__pool *pool)
 }
 
 /* The last one that became idle has work; it is to be signalled. */
-static struct tuck__worker *call_idle(struct tuck__pool *pool)
+static struct tuck__worker *call_idle(struct tuck__crew *pool)
 {
 	struct tuck__worker *w;
 
@@ -151,7 +151,7 @@ static struct tuck__worker *call_idle(struct tuck__pool *pool)
 	return w;
 }
 
-int tuck__worker_provide(struct tuck__pool *pool,
+int tuck__worker_provide(struct tuck__crew *pool,
 			 struct tuck__worker **ret_called)
 {
 	*ret_called = NULL;
@@ -170,7 +170,7 @@ void tuck__worker_signal(struct tuck__worker *w)
 	pthread_cond_signal(&w->wake);
 }
 
-void tuck__workers_look(struct tuck__pool *pool)
+void tuck__workers_look(struct tuck__crew *pool)
 {
 	struct tuck__worker *w;
 
@@ -189,7 +189,7 @@ void tuck__workers_forget(void)
 /* -- a worker's life -- */
 
 /* With the lock: what is still queued is another worker's. */
-static void serve_rest(struct tuck__pool *pool)
+static void serve_rest(struct tuck__crew *pool)
 {
 	struct tuck__worker *called;
 
@@ -219,8 +219,8 @@ static void idle(struct tuck__worker *w)
 /* With the lock. */
 static bool take(struct tuck__worker *w)
 {
-	w->job = tuck__job_take(w->pool);
-	if (!w->job)
+	w->call = tuck__call_take(w->pool);
+	if (!w->call)
 		return false;
 	serve_rest(w->pool);
 	return true;
@@ -240,7 +240,7 @@ static bool one_too_many(const struct tuck__worker *w)
 }
 
 /*
- * With the lock: w has a job to run; false: it is not needed any more, being
+ * With the lock: w has a call to run; false: it is not needed any more, being
  * one too many, idle for too long, or in a pool without procs.
  */
 static bool await_job(struct tuck__worker *w)
@@ -259,21 +259,21 @@ static bool await_job(struct tuck__worker *w)
 }
 
 /*
- * The lock is taken here, and not given back. The next job is taken at once,
+ * The lock is taken here, and not given back. The next call is taken at once,
  * if there is one: then all is as busy as before, and may be told later.
  */
 static bool end_and_take(struct tuck__worker *w, int result, bool goes_on)
 {
-	struct tuck__job_end end;
+	struct tuck__call_end end;
 	bool more;
 
 	tuck__offloads_lock();
-	end = tuck__job_end(w->job, result);
-	w->job = NULL;
+	end = tuck__call_end(w->call, result);
+	w->call = NULL;
 	more = goes_on && !one_too_many(w) && take(w);
 	stats->running -= more;
 	tuck__offloads_unlock();
-	tuck__job_tell(end);
+	tuck__call_tell(end);
 	if (more)
 		return true;
 	tuck__offloads_lock();
@@ -282,14 +282,14 @@ static bool end_and_take(struct tuck__worker *w, int result, bool goes_on)
 	return false;
 }
 
-/* Until no job follows at once; the lock is given up meanwhile. */
+/* Until no call follows at once; the lock is given up meanwhile. */
 static void run(struct tuck__worker *w)
 {
 	int result;
 
 	tuck__offloads_unlock();
 	do {
-		result = w->job->fn(w->job->arg);
+		result = w->call->fn(w->call->arg);
 		if (tuck__tls)
 			tuck__sched_fini(tuck__tls);
 	} while (end_and_take(w, result, true));
@@ -298,17 +298,17 @@ static void run(struct tuck__worker *w)
 /* With the lock: w ends. */
 static void retire(struct tuck__worker *w)
 {
-	struct tuck__pool *pool = w->pool;
+	struct tuck__crew *pool = w->pool;
 
 	pool->workers--;
 	stats->workers--;
 	w->pool = NULL;
 	serve_rest(pool);
 	tuck__offloads_count();
-	tuck__pool_left(pool);
+	tuck__crew_left(pool);
 }
 
-/* The job's function has called pthread_exit(3). */
+/* The call's function has called pthread_exit(3). */
 static void torn_away(void *arg)
 {
 	struct tuck__worker *w = arg;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Between the queues of jobs (jobs.c) and the threads that run them. */
+/* Between the queues of calls (calls.c) and the threads that run them. */
 #ifndef TUCK__WORKERS_H
 #define TUCK__WORKERS_H
 
-#include "io/jobs.h"
+#include "io/calls.h"
 
 /* Of the procs that share a descriptor table. */
-struct tuck__pool {
-	struct tuck__pool *next;
+struct tuck__crew {
+	struct tuck__crew *next;
 	uint32_t fd_table;
 	int users;			/* lanes */
 	int workers;
 	bool arriving;			/* one of them is on its way to work */
-	struct tuck__link lanes;	/* that have jobs */
+	struct tuck__link lanes;	/* that have calls */
 	struct tuck__link idle;		/* workers, the last one first */
 };
 
@@ -35,22 +35,22 @@ static inline void tuck__offloads_unlock(void)
 	pthread_mutex_unlock(&tuck__offloads.lock);
 }
 
-/* -- jobs.c; with the lock, but for tuck__job_tell() -- */
+/* -- calls.c; with the lock, but for tuck__call_tell() -- */
 
 /* The next one, to be run; or NULL. */
-struct tuck__job *tuck__job_take(struct tuck__pool *pool);
+struct tuck__call *tuck__call_take(struct tuck__crew *pool);
 
-/* What is to be done when a job has ended, and the lock is given up. */
-struct tuck__job_end {
-	struct tuck__job *left;		/* free it; NULL: */
+/* What is to be done when a call has ended, and the lock is given up. */
+struct tuck__call_end {
+	struct tuck__call *left;		/* free it; NULL: */
 	tuck_id id;			/* wake this one */
 };
 
-struct tuck__job_end tuck__job_end(struct tuck__job *job, int result);
-void tuck__job_tell(struct tuck__job_end end);
+struct tuck__call_end tuck__call_end(struct tuck__call *call, int result);
+void tuck__call_tell(struct tuck__call_end end);
 
 /* Free it, if it has neither users nor workers any more. */
-void tuck__pool_left(struct tuck__pool *pool);
+void tuck__crew_left(struct tuck__crew *pool);
 
 /* After a change of the figures: whether something is going to come of us. */
 void tuck__offloads_count(void);
@@ -63,12 +63,12 @@ struct tuck__worker;
  * Have a worker for what is queued, if there may be one more: 0, -ENOMEM or
  * -EAGAIN. If *ret_called is not NULL then, it is to be signalled.
  */
-int tuck__worker_provide(struct tuck__pool *pool,
+int tuck__worker_provide(struct tuck__crew *pool,
 			 struct tuck__worker **ret_called);
 void tuck__worker_signal(struct tuck__worker *w);
 
 /* The idle ones look whether they are still wanted. */
-void tuck__workers_look(struct tuck__pool *pool);
+void tuck__workers_look(struct tuck__crew *pool);
 
 /* In a forked child there are none. */
 void tuck__workers_forget(void);

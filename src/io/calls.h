@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs for threads that may block, inside: what offload.c asks of jobs.c. Both
+ * Jobs for threads that may block, inside: what offload.c asks of calls.c. Both
  * it and workers.c know tasklets by their ids only.
  */
-#ifndef TUCK__JOBS_H
-#define TUCK__JOBS_H
+#ifndef TUCK__CALLS_H
+#define TUCK__CALLS_H
 
 #include <stddef.h>
 #include <tuck/offload.h>
 
 #include "task/task.h"
 
-enum tuck__job_phase {
-	TUCK__JOB_NEW,
-	TUCK__JOB_QUEUED,
-	TUCK__JOB_WITHDRAWN,	/* never runs */
-	TUCK__JOB_RUNNING,
-	TUCK__JOB_ENDED		/* has a result; the worker knows it no more */
+enum tuck__call_phase {
+	TUCK__CALL_NEW,
+	TUCK__CALL_QUEUED,
+	TUCK__CALL_WITHDRAWN,	/* never runs */
+	TUCK__CALL_RUNNING,
+	TUCK__CALL_ENDED	/* has a result; its worker has let it go */
 };
 
 struct tuck__lane;
 
 /* Whoever comes last, tasklet or worker, frees it. */
-struct tuck__job {
+struct tuck__call {
 	struct tuck__far far;
 	struct tuck__held held;
 	struct tuck__link link;		/* of its lane, or those that run */
@@ -44,25 +44,25 @@ struct tuck__job {
 struct tuck__lane *tuck__lane(struct tuck__sched *s);
 
 /*
- * Have a new job run: 0, or -ENOMEM or -EAGAIN when there is no thread for it
+ * Have a new call run: 0, or -ENOMEM or -EAGAIN when there is no thread for it
  * and none can be made. From then on any thread may end its wait.
  */
-int tuck__job_submit(struct tuck__job *job);
+int tuck__call_submit(struct tuck__call *call);
 
 /* If it has not begun: it never will. */
-void tuck__job_withdraw(struct tuck__job *job);
+void tuck__call_withdraw(struct tuck__call *call);
 
 /* Nobody waits any more; it is freed now, or when it has ended. */
-void tuck__job_leave(struct tuck__job *job);
+void tuck__call_leave(struct tuck__call *call);
 
-static inline struct tuck__job *tuck__job_of(void *block)
+static inline struct tuck__call *tuck__call_of(void *block)
 {
-	return tuck__container(block, struct tuck__job, block);
+	return tuck__container(block, struct tuck__call, block);
 }
 
-static inline uint8_t tuck__job_phase(const struct tuck__job *job)
+static inline uint8_t tuck__call_phase(const struct tuck__call *call)
 {
-	return atomic_load_explicit(&job->phase, memory_order_acquire);
+	return atomic_load_explicit(&call->phase, memory_order_acquire);
 }
 
 #endif

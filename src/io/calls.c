@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Jobs, and the queues in which they wait for a worker. Each proc has a lane
- * of the pool that serves its descriptor table, where its jobs wait in order;
+ * of the pool that serves its descriptor table, where its calls wait in order;
  * the lanes that have some stand in a ring, and each gives one in its turn.
  *
  * Invariants:
- * 1. All of it is under one lock, which is never held while a job runs, or
+ * 1. All of it is under one lock, which is never held while a call runs, or
  *    memory is given back.
- * 2. That a job has ended is the last thing that its worker writes to it, if
+ * 2. That a call has ended is the last thing that its worker writes to it, if
  *    somebody waits; whoever sees that may free it. Else the worker frees it.
  */
 #include <errno.h>
@@ -28,8 +28,8 @@
 
 struct tuck__lane {
 	struct tuck__link ring;		/* of its pool's lanes */
-	struct tuck__link jobs;
-	struct tuck__pool *pool;
+	struct tuck__link calls;
+	struct tuck__crew *pool;
 };
 
 struct tuck__offloads tuck__offloads = {
@@ -39,7 +39,7 @@ struct tuck__offloads tuck__offloads = {
 static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int once_error;
-static struct tuck__pool *pools;
+static struct tuck__crew *pools;
 static struct tuck__link running = { &running, &running };
 
 void tuck__offloads_count(void)
@@ -49,82 +49,82 @@ void tuck__offloads_count(void)
 	atomic_store(&tuck__helpers, busy ? -1 : (long)stats->workers);
 }
 
-static struct tuck__job *job_of(struct tuck__link *l)
+static struct tuck__call *call_of(struct tuck__link *l)
 {
-	return tuck__container(l, struct tuck__job, link);
+	return tuck__container(l, struct tuck__call, link);
 }
 
-static void set_phase(struct tuck__job *job, enum tuck__job_phase phase)
+static void set_phase(struct tuck__call *call, enum tuck__call_phase phase)
 {
-	atomic_store_explicit(&job->phase, (uint8_t)phase,
+	atomic_store_explicit(&call->phase, (uint8_t)phase,
 			      memory_order_release);
 }
 
 /* -- queues -- */
 
-static void enqueue(struct tuck__job *job)
+static void enqueue(struct tuck__call *call)
 {
-	struct tuck__lane *lane = job->lane;
+	struct tuck__lane *lane = call->lane;
 
-	if (tuck__list_empty(&lane->jobs))
+	if (tuck__list_empty(&lane->calls))
 		tuck__link_before(&lane->pool->lanes, &lane->ring);
-	tuck__link_before(&lane->jobs, &job->link);
-	set_phase(job, TUCK__JOB_QUEUED);
+	tuck__link_before(&lane->calls, &call->link);
+	set_phase(call, TUCK__CALL_QUEUED);
 	stats->queued++;
 	tuck__offloads_count();
 }
 
-static void dequeue(struct tuck__job *job)
+static void dequeue(struct tuck__call *call)
 {
-	struct tuck__lane *lane = job->lane;
+	struct tuck__lane *lane = call->lane;
 
-	tuck__link_remove(&job->link);
-	if (tuck__list_empty(&lane->jobs))
+	tuck__link_remove(&call->link);
+	if (tuck__list_empty(&lane->calls))
 		tuck__link_remove(&lane->ring);
 	stats->queued--;
 }
 
-static void withdraw(struct tuck__job *job)
+static void withdraw(struct tuck__call *call)
 {
-	if (tuck__job_phase(job) != TUCK__JOB_QUEUED)
+	if (tuck__call_phase(call) != TUCK__CALL_QUEUED)
 		return;
-	dequeue(job);
-	set_phase(job, TUCK__JOB_WITHDRAWN);
+	dequeue(call);
+	set_phase(call, TUCK__CALL_WITHDRAWN);
 	stats->withdrawn++;
 	tuck__offloads_count();
 }
 
-/* The first job of the lane whose turn it is; that lane is the last now. */
-struct tuck__job *tuck__job_take(struct tuck__pool *pool)
+/* The first call of the lane whose turn it is; that lane is the last now. */
+struct tuck__call *tuck__call_take(struct tuck__crew *pool)
 {
 	struct tuck__lane *lane;
-	struct tuck__job *job;
+	struct tuck__call *call;
 
 	if (tuck__list_empty(&pool->lanes))
 		return NULL;
 	lane = tuck__container(pool->lanes.next, struct tuck__lane, ring);
-	job = job_of(lane->jobs.next);
+	call = call_of(lane->calls.next);
 	tuck__link_remove(&lane->ring);
 	tuck__link_before(&pool->lanes, &lane->ring);
-	dequeue(job);
-	tuck__link_before(&running, &job->link);
-	set_phase(job, TUCK__JOB_RUNNING);
+	dequeue(call);
+	tuck__link_before(&running, &call->link);
+	set_phase(call, TUCK__CALL_RUNNING);
 	stats->running++;
-	return job;
+	return call;
 }
 
-int tuck__job_submit(struct tuck__job *job)
+int tuck__call_submit(struct tuck__call *call)
 {
-	struct tuck__pool *pool = job->lane->pool;
+	struct tuck__crew *pool = call->lane->pool;
 	struct tuck__worker *called = NULL;
 	int r;
 
 	tuck__offloads_lock();
-	enqueue(job);
+	enqueue(call);
 	r = tuck__worker_provide(pool, &called);
 	if (r < 0 && pool->workers == 0) {
-		dequeue(job);
-		set_phase(job, TUCK__JOB_NEW);
+		dequeue(call);
+		set_phase(call, TUCK__CALL_NEW);
 		tuck__offloads_count();
 	} else {
 		r = 0;
@@ -135,68 +135,68 @@ int tuck__job_submit(struct tuck__job *job)
 	return r;
 }
 
-void tuck__job_withdraw(struct tuck__job *job)
+void tuck__call_withdraw(struct tuck__call *call)
 {
-	if (tuck__job_phase(job) == TUCK__JOB_ENDED)
+	if (tuck__call_phase(call) == TUCK__CALL_ENDED)
 		return;
 	tuck__offloads_lock();
-	withdraw(job);
+	withdraw(call);
 	tuck__offloads_unlock();
 }
 
-static void job_free(struct tuck__job *job, bool untaken)
+static void call_free(struct tuck__call *call, bool untaken)
 {
-	if (untaken && job->discard)
-		job->discard(job->arg, job->result);
-	tuck__free(job);
+	if (untaken && call->discard)
+		call->discard(call->arg, call->result);
+	tuck__free(call);
 }
 
-void tuck__job_leave(struct tuck__job *job)
+void tuck__call_leave(struct tuck__call *call)
 {
 	bool left;
 
-	if (tuck__job_phase(job) == TUCK__JOB_ENDED) {
-		job_free(job, true);
+	if (tuck__call_phase(call) == TUCK__CALL_ENDED) {
+		call_free(call, true);
 		return;
 	}
 	tuck__offloads_lock();
-	withdraw(job);
-	job->left = tuck__job_phase(job) == TUCK__JOB_RUNNING;
-	left = job->left;
+	withdraw(call);
+	call->left = tuck__call_phase(call) == TUCK__CALL_RUNNING;
+	left = call->left;
 	tuck__offloads_unlock();
 	if (!left)
-		job_free(job, tuck__job_phase(job) == TUCK__JOB_ENDED);
+		call_free(call, tuck__call_phase(call) == TUCK__CALL_ENDED);
 }
 
-/* -- the end of a job -- */
+/* -- the end of a call -- */
 
 /* With the lock: nobody waits for it, and it is the caller's to free. */
-static bool end_job(struct tuck__job *job, int result)
+static bool end_call(struct tuck__call *call, int result)
 {
-	bool left = job->left;
+	bool left = call->left;
 
-	tuck__link_remove(&job->link);
-	job->result = result;
+	tuck__link_remove(&call->link);
+	call->result = result;
 	stats->ended++;
 	if (left)
 		return true;
-	atomic_store(&job->far.state, TUCK__FAR_OVER);
-	set_phase(job, TUCK__JOB_ENDED);	/* from here on it is gone */
+	atomic_store(&call->far.state, TUCK__FAR_OVER);
+	set_phase(call, TUCK__CALL_ENDED);	/* from here on it is gone */
 	return false;
 }
 
-struct tuck__job_end tuck__job_end(struct tuck__job *job, int result)
+struct tuck__call_end tuck__call_end(struct tuck__call *call, int result)
 {
-	tuck_id id = job->id;
-	bool left = end_job(job, result);
+	tuck_id id = call->id;
+	bool left = end_call(call, result);
 
-	return (struct tuck__job_end){ left ? job : NULL, id };
+	return (struct tuck__call_end){ left ? call : NULL, id };
 }
 
-void tuck__job_tell(struct tuck__job_end end)
+void tuck__call_tell(struct tuck__call_end end)
 {
 	if (end.left)
-		job_free(end.left, true);
+		call_free(end.left, true);
 	else
 		tuck__far_wake(end.id);
 }
@@ -214,35 +214,35 @@ static void after_fork(void)
 }
 
 /* Nobody runs it in this process; its proc may be gone, too. */
-static void orphan(struct tuck__job *job)
+static void orphan(struct tuck__call *call)
 {
 	struct tuck__sched *home;
-	tuck_id id = job->id;
+	tuck_id id = call->id;
 
-	job->discard = NULL;
-	job->out_bytes = 0;		/* half of it may be there */
-	if (end_job(job, -ECANCELED))
-		job_free(job, false);
+	call->discard = NULL;
+	call->out_bytes = 0;		/* half of it may be there */
+	if (end_call(call, -ECANCELED))
+		call_free(call, false);
 	else if (tuck__find(id, &home) && home == tuck__tls)
 		tuck__far_wake(id);
 }
 
-static void forget_workers(struct tuck__pool *pool)
+static void forget_workers(struct tuck__crew *pool)
 {
 	pool->workers = 0;
 	pool->arriving = false;
 	tuck__link_init(&pool->idle);
-	while (tuck__job_take(pool))
+	while (tuck__call_take(pool))
 		;
 }
 
 static void in_child(void)
 {
 	tuck__workers_forget();
-	for (struct tuck__pool *pool = pools; pool; pool = pool->next)
+	for (struct tuck__crew *pool = pools; pool; pool = pool->next)
 		forget_workers(pool);
 	while (!tuck__list_empty(&running))
-		orphan(job_of(running.next));
+		orphan(call_of(running.next));
 	*stats = (struct tuck_offload_stats){
 		.workers_max = stats->workers_max
 	};
@@ -263,9 +263,9 @@ static void set_up(void)
 }
 
 /* With the lock. */
-static struct tuck__pool *pool_for(uint32_t fd_table)
+static struct tuck__crew *pool_for(uint32_t fd_table)
 {
-	struct tuck__pool *pool = pools;
+	struct tuck__crew *pool = pools;
 
 	while (pool && (pool->fd_table != fd_table || pool->users == 0))
 		pool = pool->next;
@@ -282,9 +282,9 @@ static struct tuck__pool *pool_for(uint32_t fd_table)
 	return pool;
 }
 
-void tuck__pool_left(struct tuck__pool *pool)
+void tuck__crew_left(struct tuck__crew *pool)
 {
-	struct tuck__pool **p = &pools;
+	struct tuck__crew **p = &pools;
 
 	if (pool->users || pool->workers)
 		return;
@@ -294,16 +294,16 @@ void tuck__pool_left(struct tuck__pool *pool)
 	tuck__free(pool);
 }
 
-/* The proc has no tasklets any more, and so no queued jobs. */
+/* The proc has no tasklets any more, and so no queued calls. */
 static void lane_fini(struct tuck__sched *s)
 {
 	struct tuck__lane *lane = s->offload;
-	struct tuck__pool *pool = lane->pool;
+	struct tuck__crew *pool = lane->pool;
 
 	tuck__offloads_lock();
 	if (--pool->users == 0)
 		tuck__workers_look(pool);
-	tuck__pool_left(pool);
+	tuck__crew_left(pool);
 	tuck__offloads_unlock();
 	tuck__free(lane);
 }
@@ -315,7 +315,7 @@ static struct tuck__lane *lane_new(struct tuck__sched *s)
 	if (!lane)
 		return NULL;
 	tuck__link_init(&lane->ring);
-	tuck__link_init(&lane->jobs);
+	tuck__link_init(&lane->calls);
 	tuck__offloads_lock();
 	lane->pool = pool_for(s->fd_table);
 	if (lane->pool)
@@ -346,7 +346,7 @@ struct tuck__lane *tuck__lane(struct tuck__sched *s)
  * Idle workers look whether they are too many. One more is made for those that
  * wait, and looks whether that is enough; unless its table is not ours.
  */
-static void raise_or_lower(struct tuck__pool *pool)
+static void raise_or_lower(struct tuck__crew *pool)
 {
 	uint32_t fd_table = tuck__tls ? tuck__tls->fd_table : 0;
 	struct tuck__worker *none;
@@ -365,7 +365,7 @@ int tuck_offload_limit(int n, tuck_ns idle_ns)
 		stats->workers_max = n;
 	if (idle_ns)
 		tuck__offloads.idle_max = idle_ns;
-	for (struct tuck__pool *pool = pools; pool; pool = pool->next)
+	for (struct tuck__crew *pool = pools; pool; pool = pool->next)
 		raise_or_lower(pool);
 	tuck__offloads_unlock();
 	return 0;
