@@ -275,17 +275,4 @@ size_t tuck__shared_count(struct tuck_chan *chan);
  */
 void tuck__shared_move(struct tuck__sched *s, struct tuck_chan *chan);
 
-/* -- far.c: for waits that any proc may end -- */
-
-/*
- * The caller is going to wait: its timer is set. 0, or -ECANCELED or -ENOMEM.
- */
-int tuck__far_begin(struct tuck__sched *s, tuck_ns deadline);
-
-/* It does not wait after all. */
-void tuck__far_undo(struct tuck__sched *s);
-
-/* Let the one go on whose wait has been taken. */
-void tuck__far_wake(tuck_id id);
-
 #endif

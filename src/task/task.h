@@ -515,6 +515,19 @@ void tuck__inbox_close(struct tuck__sched *s);
 bool tuck__stuck(struct tuck__sched *s);
 void tuck__unstuck(struct tuck__sched *s);
 
+/* -- far.c: waits that any proc may end -- */
+
+/*
+ * The caller is going to wait: its timer is set. 0, or -ECANCELED or -ENOMEM.
+ */
+int tuck__far_begin(struct tuck__sched *s, tuck_ns deadline);
+
+/* It does not wait after all. */
+void tuck__far_undo(struct tuck__sched *s);
+
+/* Let the one go on whose wait has been taken. */
+void tuck__far_wake(tuck_id id);
+
 /* -- kill.c -- */
 
 /* What the host hook runs on the stack of one that was killed. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Waits that any proc may end (struct tuck__far), of shared channels, of
- * rendezvous, and for a channel's home: how they begin, and who is woken.
+ * Waits that any proc may end (struct tuck__far): how they begin, and who is
+ * woken.
  *
  * The timer is set before anybody else can know of the wait: from then on it
  * may be over at any time, and could not fail any more.
  */
-#include "chan/chan.h"
+#include "task/task.h"
 
 int tuck__far_begin(struct tuck__sched *s, tuck_ns deadline)
 {
