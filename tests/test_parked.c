@@ -306,7 +306,7 @@ TEST(waits_for_tasklets_keep_little)
 
 static void live_on(void *arg)
 {
-	*(tuck_id *)arg = tuck_self();
+	__atomic_store_n((tuck_id *)arg, tuck_self(), __ATOMIC_RELEASE);
 	tuck_block(TUCK_FOREVER);
 }
 
@@ -318,7 +318,10 @@ TEST(a_wait_for_a_proc_keeps_little)
 	begin();
 	proc = tuck_proc_start(NULL, live_on, &id);
 	CHECK(proc >= 0);
+	while (!__atomic_load_n(&id, __ATOMIC_ACQUIRE))
+		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK(parked_bytes(wait_proc, (void *)(intptr_t)proc) <= most(224));
+	CHECK(parked_bytes(wait_join, (void *)(intptr_t)id) <= most(240));
 	while (tuck_unblock(id) < 0)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);

@@ -867,7 +867,6 @@ static void cross_over(void *arg)
 {
 	tuck_id id = *(tuck_id *)arg;
 
-	CHECK_EQ(tuck_join(id, TUCK_FOREVER), -EXDEV);
 	CHECK_EQ(tuck_drop(id), -EXDEV);
 	CHECK_EQ(tuck_transfer(id), -EXDEV);
 	CHECK_EQ(tuck_unblock(id), 0);

@@ -34,6 +34,11 @@ static int wait_join(tuck_ns deadline)
 	return tuck_join(at.partner, deadline);
 }
 
+static int wait_join_far(tuck_ns deadline)
+{
+	return tuck_join(at.proc_main, deadline);
+}
+
 static int wait_send(tuck_ns deadline)
 {
 	return tuck_chan_send(at.meet, &(long){ 1 }, deadline);
@@ -169,6 +174,7 @@ static const struct wait {
 	{ "sleep", wait_sleep },
 	{ "block", wait_block },
 	{ "join", wait_join },
+	{ "join of another proc", wait_join_far },
 	{ "send", wait_send },
 	{ "send to a full buffer", wait_room },
 	{ "recv", wait_recv },

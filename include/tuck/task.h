@@ -101,11 +101,13 @@ int tuck_post(tuck_id id);
 int tuck_transfer(tuck_id id);
 
 /*
- * Wait until a tasklet of the same proc has ended.
+ * Wait until a tasklet has ended, which may be of any proc; a main tasklet has
+ * when its proc has. For one of another proc that is told when both procs
+ * look, after 128 switches at most.
  * Switches: may.
  * Errors: -ESRCH when it has ended already, -EDEADLK for the caller itself
- * or when nothing can end the wait, -EXDEV for one on another proc,
- * -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EINVAL for a negative deadline.
+ * or when nothing can end the wait, -ENOMEM, -ETIMEDOUT, -EAGAIN for
+ * TUCK_NOWAIT, -EINVAL for a negative deadline.
  */
 int tuck_join(tuck_id id, tuck_ns deadline);
 

@@ -20,6 +20,7 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_SHARED] = "channels of several procs",
 	[TUCK__WHY_RENDEZVOUS] = "the other one of a rendezvous",
 	[TUCK__WHY_OFFLOAD] = "an offloaded call",
+	[TUCK__WHY_FAR_JOIN] = "the end of a tasklet",
 	[TUCK__WHY_HOME] = "the proc that made a channel",
 	[TUCK__WHY_SELECT] = "several channels",
 	[TUCK__WHY_MUTEX] = "mutex",
@@ -98,6 +99,7 @@ static void format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	case TUCK__WHY_SHARED:
 	case TUCK__WHY_RENDEZVOUS:
 	case TUCK__WHY_OFFLOAD:
+	case TUCK__WHY_FAR_JOIN:
 	case TUCK__WHY_HOME: format_far(t->what, text, n); break;
 	case TUCK__WHY_READ:
 	case TUCK__WHY_WRITE:

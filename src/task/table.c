@@ -109,7 +109,7 @@ struct tuck__tasklet *tuck__find(tuck_id id, struct tuck__sched **ret_sched)
 
 	if (id <= 0 || id & ~TUCK__ID_MASK)
 		return NULL;
-	s = tuck__registry_at((uint32_t)(id >> TUCK__ID_PROC_SHIFT));
+	s = tuck__registry_at(tuck__proc_of(id));
 	if (!s ||
 	    place >= atomic_load_explicit(&s->table.n, memory_order_acquire))
 		return NULL;

@@ -202,14 +202,10 @@ static tuck_id end_id(struct tuck__sched *s, struct tuck__tasklet *t)
 /* Tell those who wait for the end of t. */
 static void announce_end(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	struct tuck__link *joiners;
-
 	if (tuck__unlikely(t->extra != NULL)) {
 		if (t->extra->group)
 			tuck__group_leave(t->extra);
-		joiners = &t->extra->joiners;
-		while (!tuck__list_empty(joiners))
-			tuck__wake(s, tuck__tasklet_of(joiners->next), 0);
+		tuck__tell_end(s, t->extra);
 	}
 	if (--s->alive == 1 && s->main->w.why == TUCK__WHY_END)
 		tuck__wake(s, s->main, 0);
@@ -292,6 +288,7 @@ int tuck_drop(tuck_id id)
 void tuck__task_drop_all(struct tuck__sched *s)
 {
 	uint32_t n = atomic_load(&s->table.n);
+	tuck_id id;
 
 	if (s->current != s->main) {
 		tuck__tell("tasklet %lld \"%s\" called pthread_exit(): its "
@@ -308,5 +305,8 @@ void tuck__task_drop_all(struct tuck__sched *s)
 		if (atomic_load(&t->id) && t != s->main)
 			tuck__drop(s, t);
 	}
-	give_back(s, s->main, end_id(s, s->main));
+	id = end_id(s, s->main);
+	if (s->main->extra)
+		tuck__tell_end(s, s->main->extra);
+	give_back(s, s->main, id);
 }

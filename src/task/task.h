@@ -35,6 +35,7 @@ enum tuck__why {
 	TUCK__WHY_SHARED,		/* to HOME: a struct tuck__far */
 	TUCK__WHY_RENDEZVOUS,
 	TUCK__WHY_OFFLOAD,
+	TUCK__WHY_FAR_JOIN,
 	TUCK__WHY_HOME,
 	TUCK__WHY_SELECT,
 	TUCK__WHY_MUTEX,		/* to BARRIER: a wait queue, waitq.h */
@@ -111,7 +112,7 @@ struct tuck__extra {
 	struct tuck__exit *exit;	/* NULL: none yet */
 	char name[32];
 	struct tuck__tasklet *self;
-	struct tuck__link joiners;
+	struct tuck__link joiners;	/* tasklets, struct tuck__watch */
 	struct tuck_group *group;	/* NULL: in none */
 	struct tuck__link member;	/* of it */
 	int (*fn)(void *);		/* what a member runs, */
@@ -167,6 +168,23 @@ struct tuck__select {
 	struct tuck_case *user;		/* the caller's cases, or NULL */
 	struct tuck__case cases[];
 };
+
+/*
+ * Wants to know of a tasklet's end, beside those of its proc who join it; lies
+ * in the same list.
+ */
+struct tuck__watch {
+	struct tuck__link link;
+	uint8_t is_case;	/* where struct tuck__waiter has it */
+	void (*ended)(struct tuck__watch *w);	/* out of the list */
+};
+
+/* What its is_case says; not one of those of channels. */
+#define TUCK__WATCH 255
+
+_Static_assert(offsetof(struct tuck__watch, is_case) ==
+		       offsetof(struct tuck__waiter, is_case),
+	       "both are found in one list");
 
 struct tuck__sched;
 
@@ -464,6 +482,12 @@ struct tuck__tasklet *tuck__find(tuck_id id, struct tuck__sched **ret_sched);
 int tuck__find_here(struct tuck__sched *s, tuck_id id,
 		    struct tuck__tasklet **ret_tasklet);
 
+/* The number of the proc of whoever has, or had, this id. */
+static inline uint32_t tuck__proc_of(tuck_id id)
+{
+	return (uint32_t)(id >> TUCK__ID_PROC_SHIFT);
+}
+
 static inline tuck_id tuck__id(const struct tuck__tasklet *t)
 {
 	return atomic_load_explicit(&t->id, memory_order_relaxed) &
@@ -672,6 +696,14 @@ void tuck__alarm_again(struct tuck__sched *s, struct tuck__alarm *a,
 void tuck__alarm_stop(struct tuck__sched *s, struct tuck__alarm *a);
 void tuck__alarm_ring(struct tuck__sched *s, struct tuck__waiter *w);
 void tuck__alarms_end(struct tuck__sched *s);
+/* -- join.c -- */
+
+/* Have w told when t ends: 0 or -ENOMEM. */
+int tuck__watch_add(struct tuck__sched *s, struct tuck__tasklet *t,
+		    struct tuck__watch *w);
+
+/* Its tasklet has ended: those who wait for that. */
+void tuck__tell_end(struct tuck__sched *s, struct tuck__extra *extra);
 
 /* -- name.c -- */
 

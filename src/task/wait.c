@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting and waking: sleep, block, unblock, transfer, join. */
+/* Waiting and waking: sleep, block, unblock, transfer. */
 #include <errno.h>
 
 #include "task/task.h"
@@ -129,25 +129,4 @@ int tuck_transfer(tuck_id id)
 	make_ready(s, t);
 	tuck__unready(s, t);
 	return tuck__run_now(s, t);
-}
-
-int tuck_join(tuck_id id, tuck_ns deadline)
-{
-	struct tuck__sched *s = tuck__sched();
-	struct tuck__extra *extra;
-	struct tuck__tasklet *t;
-	int r;
-
-	TUCK__REQUIRE(deadline >= 0, -EINVAL);
-	TUCK__REQUIRE(s, tuck__sched_error());
-	r = tuck__find_here(s, id, &t);
-	if (r < 0)
-		return r;
-	TUCK__REQUIRE(t != s->current, -EDEADLK);
-	TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
-	extra = tuck__extra(s, t);
-	if (!extra)
-		return -ENOMEM;
-	tuck__link_before(&extra->joiners, &s->current->w.link);
-	return tuck__wait(s, TUCK__WHY_JOIN, t, deadline);
 }
