@@ -310,9 +310,23 @@ static void live_on(void *arg)
 	tuck_block(TUCK_FOREVER);
 }
 
+static struct tuck_pool *pool;
+
+static void wait_pool(void *arg)
+{
+	(void)arg;
+	tuck_pool_wait(pool, TUCK_FOREVER);
+}
+
+static void wait_pool_free(void *arg)
+{
+	(void)arg;
+	tuck_pool_free(pool, TUCK_FOREVER);
+}
+
 TEST(a_wait_for_a_proc_keeps_little)
 {
-	static tuck_id id;
+	static tuck_id id, in_pool;
 	int proc;
 
 	begin();
@@ -322,6 +336,13 @@ TEST(a_wait_for_a_proc_keeps_little)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK(parked_bytes(wait_proc, (void *)(intptr_t)proc) <= most(224));
 	CHECK(parked_bytes(wait_join, (void *)(intptr_t)id) <= most(240));
+	CHECK_EQ(tuck_pool_new(&pool, 1), 0);
+	CHECK(tuck_pool_go(pool, live_on, &in_pool) > 0);
+	CHECK(parked_bytes(wait_pool, NULL) <= most(176));
+	CHECK(parked_bytes(wait_pool_free, NULL) <= most(240));
+	while (tuck_unblock(__atomic_load_n(&in_pool, __ATOMIC_ACQUIRE)) < 0)
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
 	while (tuck_unblock(id) < 0)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_proc_join(proc, TUCK_FOREVER), 0);

@@ -686,6 +686,31 @@ TEST(exit_in_main_tasklet_of_a_proc)
 	CHECK_EQ(n, 13);
 }
 
+static void exit_thread(void *arg)
+{
+	count_up(arg);
+	pthread_exit(NULL);
+}
+
+static void leave_to_another(void *arg)
+{
+	CHECK(tuck_go(exit_thread, arg) > 0);
+	tuck_block(TUCK_FOREVER);
+	CHECK(!"it is forgotten");
+}
+
+/* Its stack is not the one that the proc's function runs on. */
+TEST(a_tasklet_that_ends_its_thread_ends_its_proc)
+{
+	atomic_int n = 0;
+
+	NOT_UNDER_TSAN("it loses track of a thread that ends on a fiber");
+	join(start(leave_to_another, &n));
+	CHECK_EQ(n, 1);
+	join(start(exit_thread, &n));
+	CHECK_EQ(n, 2);
+}
+
 static void *exit_in_thread(void *arg)
 {
 	exit_in_both(arg);

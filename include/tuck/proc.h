@@ -7,7 +7,7 @@
 #ifndef TUCK_PROC_H
 #define TUCK_PROC_H
 
-#include <tuck/base.h>
+#include <tuck/task.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -28,6 +28,9 @@ struct tuck_proc_attr {
 	int own_fds;
 	const int *fds;
 	int n_fds;
+	/* n_cpus not 0: runs only on the CPUs of these numbers. */
+	const int *cpus;
+	int n_cpus;
 };
 
 /*
@@ -54,6 +57,77 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
  * negative deadline.
  */
 int tuck_proc_join(int proc, tuck_ns deadline);
+
+/* -- pools -- */
+
+/*
+ * Procs that share tasklets out: one that has nothing to do takes tasklets that
+ * have not started from another. After Blumofe and Leiserson, 1999: the newest
+ * at home, the oldest elsewhere.
+ */
+struct tuck_pool;
+
+struct tuck_pool_attr {
+	const char *name;	/* of the threads, before their number */
+	/* The CPUs on which they may run; n_cpus 0: all of the caller's. */
+	const int *cpus;
+	int n_cpus;
+	int pin;		/* not 0: each on one of these, in turn */
+};
+
+/*
+ * Make a pool of n_procs procs, or of as many as the caller may use CPUs for 0.
+ * The caller frees it by tuck_pool_free(). ret_pool is untouched on failure.
+ * Switches: no; waits until the threads are set up.
+ * Errors: -EINVAL for NULL, or n_procs that cannot be; -ENOMEM; those of
+ * tuck_proc_start().
+ */
+int tuck_pool_new(struct tuck_pool **ret_pool, int n_procs);
+
+/*
+ * The same with attributes; attr is read before the call returns and may be
+ * NULL.
+ * Switches: no. Errors: as tuck_pool_new(), -EINVAL for bad attributes.
+ */
+int tuck_pool_new_with(struct tuck_pool **ret_pool, int n_procs,
+		       const struct tuck_pool_attr *attr);
+
+/*
+ * Make a tasklet that runs fn(arg) on one of the pool's procs. The caller may
+ * be of any proc. The id joins, kills, cancels and unblocks it wherever it
+ * comes to run; on another proc than the caller's it has another tuck_self(),
+ * and tuck_drop() returns -EXDEV. A caller of no proc of the pool keeps a
+ * tasklet for it until it has ended: so a proc that tuck_proc_start() made
+ * ends no sooner; if another thread does, it is run all the same.
+ * Switches: no. Errors: -EINVAL for NULL, -ENOMEM, -ECANCELED when the pool is
+ * being freed, -ESRCH when all its procs have ended, by pthread_exit() or in
+ * a fork's child.
+ */
+tuck_id tuck_pool_go(struct tuck_pool *pool, void (*fn)(void *), void *arg);
+
+/*
+ * Wait until all tasklets on the pool's procs have ended, those started by
+ * tuck_go() there too, and none waits for a proc.
+ * Switches: may. Errors: -EINVAL for NULL or a negative deadline, -EDEADLK on
+ * one of its procs or when nothing can end the wait, -ESRCH as above,
+ * -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT.
+ */
+int tuck_pool_wait(struct tuck_pool *pool, tuck_ns deadline);
+
+/*
+ * Wait as tuck_pool_wait(), then end the procs and free the pool. After an
+ * error it is as before. NULL is let be. If the caller is cancelled or killed
+ * while it waits for the procs' ends, they end by themselves.
+ * Switches: may. Errors: as tuck_pool_wait(), -EBUSY while another call frees
+ * it.
+ */
+int tuck_pool_free(struct tuck_pool *pool, tuck_ns deadline);
+
+/*
+ * How many procs of it are alive.
+ * Switches: no. Errors: -EINVAL for NULL.
+ */
+int tuck_pool_procs(const struct tuck_pool *pool);
 
 #ifdef __cplusplus
 }

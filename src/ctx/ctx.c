@@ -125,6 +125,11 @@ static int init(struct tuck__cache *c, struct tuck__ctx *ctx,
 	return tuck__fiber_take(&c->fibers, &ctx->annotated);
 }
 
+void tuck__ctx_init_none(struct tuck__ctx *ctx)
+{
+	*ctx = (struct tuck__ctx){ .flags = TUCK__CTX_ABSENT | TUCK__CTX_NEW };
+}
+
 int tuck__ctx_admit(struct tuck__cache *c, struct tuck__ctx *ctx,
 		    struct tuck__ctx *running, void (*fn)(void *), void *arg)
 {
@@ -207,7 +212,8 @@ void tuck__ctx_retire(struct tuck__cache *c, struct tuck__ctx *ctx)
 
 	tuck__fiber_put(&c->fibers, &ctx->annotated);
 	if (!s) {
-		tuck__slots_release(c);
+		if (ctx->flags & TUCK__CTX_PROMISED)
+			tuck__slots_release(c);
 		return;
 	}
 	if (s == &c->native && ctx->base == s->base)

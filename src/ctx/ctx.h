@@ -162,6 +162,9 @@ void tuck__cache_fini(struct tuck__cache *c);
 /* The flow that runs now, on the thread's own stack. */
 void tuck__ctx_init_native(struct tuck__cache *c, struct tuck__ctx *ctx);
 
+/* One that never runs, and holds nothing. */
+void tuck__ctx_init_none(struct tuck__ctx *ctx);
+
 /*
  * A context that will run fn(arg), then after(), on a slot. Admitting it may
  * fail with -ENOMEM; starting it cannot, because whoever has to make room

@@ -21,9 +21,10 @@
 #include "base/config.h"
 #include "base/mem.h"
 #include "io/poller.h"
+#include "proc/proc.h"
 #include "task/task.h"
 
-enum state { FREE, RUNNING, ENDED };
+enum state { FREE, RUNNING, DISOWNED, ENDED };
 
 static _Atomic(uint32_t) own_tables;
 
@@ -32,6 +33,8 @@ static struct proc {
 	enum state state;
 	struct tuck__sched *sched;
 	tuck_id joiner;
+	void (*ended)(void *arg);
+	void *arg;
 } procs[TUCK_PROCS_MAX];
 
 /* What a new thread needs from its starter, who waits for it. */
@@ -87,13 +90,31 @@ static int own_table(const struct tuck_proc_attr *attr)
 
 /* -- a proc's life -- */
 
-static int set_cpu(int cpu)
+static int set_cpus(const int *cpus, int n)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
+	for (int i = 0; i < n; i++)
+		CPU_SET(cpus[i], &set);
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
+/* A tasklet's pthread_exit() unwinds its own stack alone, not that of run(). */
+static void on_end(void *arg)
+{
+	struct proc *p = arg;
+	tuck_id joiner;
+
+	if (p->ended)
+		p->ended(p->arg);
+	pthread_mutex_lock(&lock);
+	p->state = p->state == DISOWNED ? FREE : ENDED;
+	p->sched = NULL;
+	joiner = p->joiner;
+	pthread_mutex_unlock(&lock);
+	if (joiner)
+		tuck__post(joiner, TUCK__ID_POKE);
 }
 
 static int set_up(const struct start *start, struct proc *p)
@@ -107,7 +128,9 @@ static int set_up(const struct start *start, struct proc *p)
 		pthread_setname_np(pthread_self(), name);
 	}
 	if (attr && attr->cpu)
-		r = set_cpu(attr->cpu - 1);
+		r = set_cpus(&(int){ attr->cpu - 1 }, 1);
+	else if (attr && attr->n_cpus)
+		r = set_cpus(attr->cpus, attr->n_cpus);
 	if (r == 0 && attr && attr->own_fds)
 		r = own_table(attr);
 	if (r < 0)
@@ -118,22 +141,14 @@ static int set_up(const struct start *start, struct proc *p)
 	p->sched->fd_table = attr && attr->own_fds ?
 				     atomic_fetch_add(&own_tables, 1) + 1 :
 				     start->fd_table;
+	p->sched->ended = on_end;
+	p->sched->ended_arg = p;
 	return 0;
 }
 
-static void on_end(void *arg)
+static void end_sched(void *arg)
 {
-	struct proc *p = arg;
-	tuck_id joiner;
-
-	tuck__sched_fini(p->sched);
-	pthread_mutex_lock(&lock);
-	p->state = ENDED;
-	p->sched = NULL;
-	joiner = p->joiner;
-	pthread_mutex_unlock(&lock);
-	if (joiner)
-		tuck__post(joiner, TUCK__ID_POKE);
+	tuck__sched_fini(arg);
 }
 
 static void *run(void *arg)
@@ -143,18 +158,19 @@ static void *run(void *arg)
 	void (*fn)(void *) = start->fn;
 	void *fn_arg = start->arg;
 	int r = start->result = set_up(start, p);
+	struct tuck__sched *s = tuck__tls;
 
 	sem_post(&start->done);		/* from here on start is gone */
 	if (r < 0)
 		return NULL;
-	pthread_cleanup_push(on_end, p);
+	pthread_cleanup_push(end_sched, s);
 	fn(fn_arg);
-	tuck__sched_run_out(p->sched);
+	tuck__sched_run_out(s);
 	pthread_cleanup_pop(1);
 	return NULL;
 }
 
-static int take_number(void)
+static int take_number(void (*ended)(void *arg), void *arg)
 {
 	int n;
 
@@ -162,7 +178,9 @@ static int take_number(void)
 	for (n = 0; n < TUCK_PROCS_MAX && procs[n].state != FREE; n++)
 		;
 	if (n < TUCK_PROCS_MAX)
-		procs[n] = (struct proc){ .state = RUNNING };
+		procs[n] = (struct proc){ .state = RUNNING,
+					  .ended = ended,
+					  .arg = arg };
 	pthread_mutex_unlock(&lock);
 	return n < TUCK_PROCS_MAX ? n : -EAGAIN;
 }
@@ -194,12 +212,23 @@ static int launch(struct start *start)
 	return start->result;
 }
 
+bool tuck__cpus_valid(const int *cpus, int n)
+{
+	if (n < 0 || (n && !cpus))
+		return false;
+	for (int i = 0; i < n; i++)
+		if (cpus[i] < 0 || cpus[i] >= CPU_SETSIZE)
+			return false;
+	return true;
+}
+
 static bool valid(const struct tuck_proc_attr *attr)
 {
 	if (!attr)
 		return true;
 	if (attr->cpu < 0 || attr->cpu > CPU_SETSIZE || attr->n_fds < 0 ||
-	    (attr->n_fds && !attr->fds))
+	    (attr->n_fds && !attr->fds) || (attr->cpu && attr->n_cpus) ||
+	    !tuck__cpus_valid(attr->cpus, attr->n_cpus))
 		return false;
 	for (int i = 0; i < attr->n_fds; i++)
 		if (attr->fds[i] < 0)
@@ -207,8 +236,8 @@ static bool valid(const struct tuck_proc_attr *attr)
 	return true;
 }
 
-int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
-		    void *arg)
+int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
+		     void *arg, void (*ended)(void *arg))
 {
 	struct start start = { .attr = attr, .fn = fn, .arg = arg };
 	int r = 0, n;
@@ -220,7 +249,7 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 		r = tuck__poller_share_wakes();
 	if (r < 0)
 		return r;
-	n = take_number();
+	n = take_number(ended, arg);
 	if (n < 0)
 		return n;
 	start.proc = &procs[n];
@@ -235,6 +264,21 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	return n;
 }
 
+int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
+		    void *arg)
+{
+	return tuck__proc_start(attr, fn, arg, NULL);
+}
+
+void tuck__proc_disown(int proc)
+{
+	struct proc *p = &procs[proc];
+
+	pthread_mutex_lock(&lock);
+	p->state = p->state == ENDED ? FREE : DISOWNED;
+	pthread_mutex_unlock(&lock);
+}
+
 /* -- join -- */
 
 /* With the lock held: 1 if the caller has to wait, else the answer. */
@@ -243,7 +287,7 @@ static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 {
 	struct tuck__sched *home;
 
-	TUCK__REQUIRE(p->state != FREE, -ESRCH);
+	TUCK__REQUIRE(p->state == RUNNING || p->state == ENDED, -ESRCH);
 	TUCK__REQUIRE(p->sched != s, -EDEADLK);
 	TUCK__REQUIRE(!p->joiner || p->joiner == self ||
 			      !tuck__find(p->joiner, &home),

@@ -17,6 +17,7 @@ static const char *const words[TUCK__WHYS] = {
 	[TUCK__WHY_JOIN] = "the end of a tasklet",
 	[TUCK__WHY_SEND] = "a receiver",
 	[TUCK__WHY_RECV] = "a sender",
+	[TUCK__WHY_JOB] = "a proc of its pool",
 	[TUCK__WHY_SHARED] = "channels of several procs",
 	[TUCK__WHY_RENDEZVOUS] = "the other one of a rendezvous",
 	[TUCK__WHY_OFFLOAD] = "an offloaded call",
@@ -71,6 +72,14 @@ static void format_far(const struct tuck__far *far, char *text, size_t n)
 	far->kind->text(far, text, n);
 }
 
+static void format_job(const struct tuck__tasklet *t, char *text, size_t n)
+{
+	tuck_id id = tuck__job_moved(t);
+
+	if (id)
+		snprintf(text, n, ", where it is %lld,", (long long)id);
+}
+
 static void format_what(const struct tuck__tasklet *t, char *text, size_t n)
 {
 	text[0] = 0;
@@ -96,6 +105,7 @@ static void format_what(const struct tuck__tasklet *t, char *text, size_t n)
 	case TUCK__WHY_EVENT:
 	case TUCK__WHY_BARRIER: snprintf(text, n, " %p", t->what); break;
 	case TUCK__WHY_SELECT: format_select(t->what, text, n); break;
+	case TUCK__WHY_JOB: format_job(t, text, n); break;
 	case TUCK__WHY_SHARED:
 	case TUCK__WHY_RENDEZVOUS:
 	case TUCK__WHY_OFFLOAD:

@@ -15,7 +15,7 @@
  * 2. A reader announces that it sleeps and then looks into its inbox once
  *    more; a poster pushes and then looks whether the reader sleeps; both in
  *    sequential consistency. With acquire and release alone both may miss
- *    each other (Dekker's problem).
+ *    each other (Dekker's problem); tests/model/inbox.py shows it.
  * 3. Scheds are never freed, only used again, so a poster may touch one that
  *    has just ended; and neither is what an idle hook's kick uses. Whoever is
  *    kicked too late, or in another one's place, looks in vain.
@@ -120,6 +120,12 @@ static void kick(struct tuck__sched *s)
 		idle->kick(s);
 }
 
+void tuck__prod(struct tuck__sched *s)
+{
+	if (atomic_exchange(&s->sleeping, 0))
+		kick(s);
+}
+
 /* Put what the link leads to on the inbox; false: that is closed. */
 static bool push(struct tuck__sched *s, uintptr_t link, uintptr_t *next)
 {
@@ -130,8 +136,7 @@ static bool push(struct tuck__sched *s, uintptr_t link, uintptr_t *next)
 			return false;
 		*next = head;
 	} while (!atomic_compare_exchange_weak(&s->inbox, &head, link));
-	if (atomic_exchange(&s->sleeping, 0))
-		kick(s);
+	tuck__prod(s);
 	return true;
 }
 
@@ -261,6 +266,8 @@ static long thread_count(void)
 
 static bool posted(void)
 {
+	if (atomic_load(&tuck__jobs_adrift))
+		return true;
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
 		if (scheds[i] && scheds[i]->in_use &&
 		    atomic_load(&scheds[i]->inbox))
@@ -292,6 +299,14 @@ static void tell_all(void)
 			tuck__dump(scheds[i], STDERR_FILENO);
 }
 
+/* For those who serve others alone, who have nobody to tell. */
+static void have_others_tell(void)
+{
+	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
+		if (scheds[i] && scheds[i]->in_use && !scheds[i]->work)
+			tuck__prod(scheds[i]);
+}
+
 bool tuck__stuck(struct tuck__sched *s)
 {
 	void (*fn)(void) = atomic_load(&tuck__deadlock_fn);
@@ -301,7 +316,10 @@ bool tuck__stuck(struct tuck__sched *s)
 	s->stuck = true;
 	stuck++;
 	end = hopeless() && s->main->w.why > TUCK__WHY_ENDING;
-	if (end) {
+	if (end && s->work) {
+		have_others_tell();
+		end = false;
+	} else if (end) {
 		if (!fn)
 			tell_all();	/* they all wait, for this lock too */
 		s->stuck = false;

@@ -298,6 +298,8 @@ int tuck__kill(struct tuck__sched *s, struct tuck__tasklet *t)
 	if (t->w.bits & TUCK__KILLED)
 		return -EALREADY;
 	if (!tuck__ctx_started(&t->ctx)) {
+		if (t->w.why == TUCK__WHY_JOB && !tuck__job_take_back(t))
+			return tuck__job_tell(t, TUCK__ID_KILL);
 		tuck__drop(s, t);
 		return 0;
 	}
@@ -339,6 +341,10 @@ void tuck__cancel(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	if (t->w.bits & TUCK__KILLED)
 		return;
+	if (tuck__unlikely(t->w.why == TUCK__WHY_JOB)) {
+		tuck__job_tell(t, TUCK__ID_CANCEL);
+		return;
+	}
 	t->w.bits |= TUCK__CANCELED;
 	if (t->w.why > TUCK__WHY_PAUSED)
 		tuck__wake(s, t, -ECANCELED);

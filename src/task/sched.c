@@ -15,8 +15,8 @@
  *    common one a regular rhythm might never hit a hand-over.
  *
  * Why not otherwise: a scheduler context costs a second switch for each
- * hand-over. Work stealing is out: a started tasklet cannot leave its
- * thread (rule S4).
+ * hand-over. Work stealing is for those that have not started, in pools: a
+ * started tasklet cannot leave its thread (rule S4).
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -142,6 +142,8 @@ void tuck__look(struct tuck__sched *s)
 	if (s->idle->busy(s->idle_arg))
 		s->idle->wait(s, s->idle_arg, TUCK_NOWAIT);
 	fire_timers(s);		/* last: what has come beats a deadline */
+	if (tuck__unlikely(s->work != NULL))
+		s->work->take(s, false);
 }
 
 void tuck__look_if_due(struct tuck__sched *s)
@@ -288,6 +290,8 @@ static void wait_for_work(struct tuck__sched *s)
 		s->recheck = sooner(2 * s->recheck, RECHECK_MAX);
 	}
 	atomic_store(&s->sleeping, 1);
+	if (s->work)
+		deadline = s->work->sleep(s, deadline);
 	if (!atomic_load(&s->inbox))
 		s->idle->wait(s, s->idle_arg, deadline);
 	atomic_store(&s->sleeping, 0);
@@ -309,6 +313,16 @@ static bool end_run(struct tuck__sched *s)
 	return true;
 }
 
+/* What else there is to do for one who is idle, but not without a look. */
+static bool has_more(struct tuck__sched *s)
+{
+	if (!s->work)
+		return false;
+	if (s->until_look < 0)
+		tuck__look_if_due(s);
+	return !tuck__list_empty(&s->ready) || s->work->take(s, true);
+}
+
 static tuck__cold void find_work(struct tuck__sched *s)
 {
 	int err = errno;	/* of the tasklet that is about to stop */
@@ -318,6 +332,10 @@ static tuck__cold void find_work(struct tuck__sched *s)
 	if (!tuck__list_empty(&s->ready))
 		return;
 	tuck__ctx_check_place(&s->current->ctx);	/* no switch finds it */
+	if (has_more(s)) {
+		errno = err;
+		return;
+	}
 	s->recheck = RECHECK_MIN;
 	s->trim_at = TUCK_FOREVER;
 	s->trimmed = false;
@@ -328,7 +346,7 @@ static tuck__cold void find_work(struct tuck__sched *s)
 			wait_for_work(s);
 		tuck__inbox_drain(s);
 		fire_timers(s);
-	} while (tuck__list_empty(&s->ready));
+	} while (tuck__list_empty(&s->ready) && !has_more(s));
 	errno = err;
 }
 
@@ -594,6 +612,10 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__slice_put(&s->cache.slices, select, select->slice_class);
 		return;
 	}
+	if (t->w.why == TUCK__WHY_JOB) {
+		tuck__job_over(t);
+		return;
+	}
 	if (t->w.why > TUCK__WHY_SELECT && t->w.why < TUCK__WHY_READ) {
 		tuck__waitq_leave(t);
 		return;
@@ -670,6 +692,9 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->until_look = s->look_every = TUCK__LOOK_EVERY;
 	s->random = tuck__random_from(config->seed + s->number);
 	s->switches = s->alive = 0;
+	s->ended = NULL;
+	s->work = NULL;
+	s->work_arg = NULL;
 	s->policy = NULL;
 	s->told = 0;
 	s->oldest = NULL;
@@ -750,6 +775,9 @@ int tuck__sched_run_out(struct tuck__sched *s)
 
 void tuck__sched_fini(struct tuck__sched *s)
 {
+	void (*ended)(void *arg) = s->ended;
+	void *arg = s->ended_arg;
+
 	if (s->current == s->main)
 		tuck__at_end(s);
 	tuck__ticks_stop();
@@ -767,4 +795,6 @@ void tuck__sched_fini(struct tuck__sched *s)
 	pthread_setspecific(thread_ends, NULL);
 	tuck__tls = NULL;
 	tuck__registry_remove(s);
+	if (ended)
+		ended(arg);
 }

@@ -154,16 +154,42 @@ tuck_id tuck_go_with(const struct tuck_attr *attr, void (*fn)(void *),
 	return tuck__id(t);
 }
 
-struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *))
+struct tuck__tasklet *tuck__task_make(struct tuck__sched *s, void (*fn)(void *),
+				      void *arg)
 {
 	struct tuck__tasklet *t = tuck__table_new(s);
 
 	if (!t)
 		return NULL;
-	if (take_any_attr(s, t, NULL) < 0 || admit(s, t, NULL, fn, t) < 0) {
+	if (take_any_attr(s, t, NULL) < 0 || admit(s, t, NULL, fn, arg) < 0) {
 		forget_place(s, t);
 		return NULL;
 	}
+	return t;
+}
+
+struct tuck__tasklet *tuck__task_stub(struct tuck__sched *s)
+{
+	struct tuck__tasklet *t = tuck__table_new(s);
+
+	if (t)
+		tuck__ctx_init_none(&t->ctx);
+	return t;
+}
+
+void tuck__task_unmake(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	tuck__ctx_retire(&s->cache, &t->ctx);
+	forget_place(s, t);
+}
+
+struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *))
+{
+	struct tuck__tasklet *t = tuck__task_make(s, fn, NULL);
+
+	if (!t)
+		return NULL;
+	t->ctx.arg = t;
 	enlist(s, t, NULL);
 	return t;
 }
@@ -281,6 +307,8 @@ int tuck_drop(tuck_id id)
 	if (r < 0)
 		return r;
 	TUCK__REQUIRE(t != s->current && t != s->main, -EINVAL);
+	if (t->w.why == TUCK__WHY_JOB && !tuck__job_take_back(t))
+		return -EXDEV;
 	tuck__drop(s, t);
 	return 0;
 }

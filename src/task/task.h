@@ -32,6 +32,7 @@ enum tuck__why {
 	TUCK__WHY_END,
 	TUCK__WHY_RUN,
 	/* From here on there is more to undo than a link. */
+	TUCK__WHY_JOB,
 	TUCK__WHY_SHARED,		/* to HOME: a struct tuck__far */
 	TUCK__WHY_RENDEZVOUS,
 	TUCK__WHY_OFFLOAD,
@@ -233,6 +234,18 @@ struct tuck__idle {
 	void (*kick)(struct tuck__sched *s);
 };
 
+/*
+ * Where a proc gets more to do from, when nothing is ready: the work hook.
+ * - take: make something ready: whether it has. If not idle, something is
+ *   ready, but others may have waited for long.
+ * - sleep: it is about to wait until the deadline, and has announced that.
+ *   Until when it may; TUCK_NOWAIT: there is something after all.
+ */
+struct tuck__work {
+	bool (*take)(struct tuck__sched *s, bool idle);
+	tuck_ns (*sleep)(struct tuck__sched *s, tuck_ns deadline);
+};
+
 struct tuck__table {
 	_Atomic(struct tuck__tasklet *) *chunks;
 	_Atomic(uint32_t) n;		/* tasklets ever made */
@@ -261,12 +274,17 @@ struct tuck__sched {
 	_Atomic(const struct tuck__idle *) idle;
 	void *idle_arg;
 	atomic_int kicked;		/* with no poller: a futex */
+	void (*ended)(void *arg);	/* the last that its thread does, */
+	void *ended_arg;		/* however it ends */
 	void (*io_fini)(struct tuck__sched *s);
 	void *io;
 	void *spare_wait;		/* chan's, or NULL */
 	void (*offload_fini)(struct tuck__sched *s);
 	void *offload;
 	uint32_t fd_table;		/* 0: the process's first one */
+
+	const struct tuck__work *work;	/* NULL: only what it starts itself */
+	void *work_arg;
 
 	const struct tuck_policy *policy; /* NULL: first in, first out */
 	void *policy_state;
@@ -424,7 +442,7 @@ void tuck__unwait_special(struct tuck__sched *s, struct tuck__tasklet *t);
 /* Take t out of what it waits in, its timer too. */
 static inline void tuck__unwait(struct tuck__sched *s, struct tuck__tasklet *t)
 {
-	if (tuck__unlikely(t->w.timer.place || t->w.why >= TUCK__WHY_SHARED))
+	if (tuck__unlikely(t->w.timer.place || t->w.why >= TUCK__WHY_JOB))
 		tuck__unwait_special(s, t);
 	else
 		tuck__link_cut(&t->w.link);
@@ -517,6 +535,9 @@ int tuck__registry_limit(uint32_t n);
  * something; else -1, and something is going to come.
  */
 extern atomic_long tuck__helpers;
+
+/* End s's sleep, if it is in one. */
+void tuck__prod(struct tuck__sched *s);
 
 /* Post flag (TUCK__ID_UNBLOCK or _POKE) to a tasklet of any proc. */
 int tuck__post(tuck_id id, int64_t flag);
@@ -630,6 +651,15 @@ void tuck__group_leave(struct tuck__extra *extra);
 
 /* -- task.c -- */
 
+/*
+ * A tasklet that is in no queue, nor counted, yet: one that will run fn(arg),
+ * or never any; NULL without memory. And back again.
+ */
+struct tuck__tasklet *tuck__task_make(struct tuck__sched *s, void (*fn)(void *),
+				      void *arg);
+struct tuck__tasklet *tuck__task_stub(struct tuck__sched *s);
+void tuck__task_unmake(struct tuck__sched *s, struct tuck__tasklet *t);
+
 /* A tasklet that will run fn(itself); NULL without memory. */
 struct tuck__tasklet *tuck__task_new(struct tuck__sched *s, void (*fn)(void *));
 
@@ -704,6 +734,22 @@ int tuck__watch_add(struct tuck__sched *s, struct tuck__tasklet *t,
 
 /* Its tasklet has ended: those who wait for that. */
 void tuck__tell_end(struct tuck__sched *s, struct tuck__extra *extra);
+
+/* -- job.c: of one that waits for its start on any proc of its pool -- */
+
+/* It is not to start: false if it has moved. */
+bool tuck__job_take_back(struct tuck__tasklet *t);
+
+/* A post's flag for it, or for what has moved: 0 or -ESRCH. */
+int tuck__job_tell(struct tuck__tasklet *t, int64_t flag);
+
+/* What has moved, or 0. */
+tuck_id tuck__job_moved(const struct tuck__tasklet *t);
+
+void tuck__job_over(struct tuck__tasklet *t);
+
+/* Those in queues from which no proc takes before it is awake. */
+extern atomic_long tuck__jobs_adrift;
 
 /* -- name.c -- */
 

@@ -51,6 +51,8 @@ void tuck__unblock(struct tuck__sched *s, struct tuck__tasklet *t)
 {
 	if (blocked(t))
 		tuck__wake(s, t, 0);
+	else if (tuck__unlikely(t->w.why == TUCK__WHY_JOB))
+		tuck__job_tell(t, TUCK__ID_UNBLOCK);
 	else
 		t->w.bits |= TUCK__PERMIT;
 }
