@@ -199,6 +199,50 @@ func onTwo(work func(n int) float64) func(n int) float64 {
 	}
 }
 
+// Fibonacci's numbers by goroutines, the small ones by calls.
+const (
+	tree         = 30
+	treeLeaf     = 14
+	treeResult   = 832040
+	treeTasklets = 5167
+)
+
+func fib(n int) int {
+	if n < 2 {
+		return n
+	}
+	return fib(n-1) + fib(n-2)
+}
+
+func fibTree(n int, result *int, done *sync.WaitGroup) {
+	defer done.Done()
+	if n <= treeLeaf {
+		*result = fib(n)
+		return
+	}
+	var parts [2]int
+	var both sync.WaitGroup
+	both.Add(2)
+	go fibTree(n-1, &parts[0], &both)
+	go fibTree(n-2, &parts[1], &both)
+	both.Wait()
+	*result = parts[0] + parts[1]
+}
+
+func procsTree(n int) float64 {
+	runtime.GOMAXPROCS(n)
+	return perOp(func(n int) {
+		for ; n > 0; n-- {
+			var result int
+			var done sync.WaitGroup
+			done.Add(1)
+			go fibTree(tree, &result, &done)
+			done.Wait()
+			check(result == treeResult, "the tree's result")
+		}
+	}, treeTasklets)
+}
+
 func mutexAlone(int) float64 {
 	var m sync.Mutex
 	return perOp(func(n int) {
@@ -311,6 +355,7 @@ var works = map[string]work{
 
 	"procs-pingpong": {2, onTwo(pingpong)},
 	"procs-buffered": {chanCapacity, onTwo(buffered)},
+	"procs-tree":     {2, procsTree},
 }
 
 func main() {

@@ -21,6 +21,14 @@ enum { BENCH_LACKING = 77, BENCH_SECONDS_MAX = 120 };
 enum { BENCH_SLEEPS = 10 };
 #define BENCH_SLEEP_US(i, k) (1000 + ((i) * 7919 + (k) * 104729) % 100000)
 
+/* The 30th of Fibonacci's numbers; up to the 14th in one go. */
+enum {
+	BENCH_TREE = 30,
+	BENCH_TREE_LEAF = 14,
+	BENCH_TREE_RESULT = 832040,
+	BENCH_TREE_TASKLETS = 5167
+};
+
 #define BENCH_CHECK(ok) \
 	((ok) ? (void)0 : bench_fail(__FILE__, __LINE__, #ok))
 

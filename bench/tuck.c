@@ -245,6 +245,58 @@ static double work_procs_buffered(long n)
 	return bench_per_op_bursts(consume_batch, 1);
 }
 
+/* Fibonacci's numbers by tasklets, the small ones by calls, on N procs. */
+static struct tuck_pool *pool;
+
+struct fib {
+	int n;
+	long result;
+};
+
+static long fib(int n)
+{
+	return n < 2 ? n : fib(n - 1) + fib(n - 2);
+}
+
+static void fib_in_pool(void *arg)
+{
+	struct fib *f = arg, *parts;
+	tuck_id id[2];
+
+	if (f->n <= BENCH_TREE_LEAF) {
+		f->result = fib(f->n);
+		return;
+	}
+	parts = malloc(2 * sizeof(*parts));
+	BENCH_CHECK(parts);
+	for (int i = 0; i < 2; i++) {
+		parts[i].n = f->n - 1 - i;
+		id[i] = tuck_pool_go(pool, fib_in_pool, &parts[i]);
+		BENCH_CHECK(id[i] > 0);
+	}
+	for (int i = 1; i >= 0; i--)
+		tuck_join(id[i], TUCK_FOREVER);
+	f->result = parts[0].result + parts[1].result;
+	free(parts);
+}
+
+static void tree_batch(long n)
+{
+	while (n--) {
+		struct fib f = { .n = BENCH_TREE };
+
+		tuck_join(tuck_pool_go(pool, fib_in_pool, &f), TUCK_FOREVER);
+		BENCH_CHECK(f.result == BENCH_TREE_RESULT);
+	}
+}
+
+static double work_procs_tree(long n)
+{
+	bench_clock = n == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
+	BENCH_CHECK(tuck_pool_new(&pool, (int)n) == 0);
+	return bench_per_op(tree_batch, BENCH_TREE_TASKLETS);
+}
+
 static struct tuck_mutex mutex;
 
 static void lock_batch(long n)
@@ -563,6 +615,7 @@ static const struct bench_work works[] = {
 	{ "buffered", 128, work_buffered },
 	{ "procs-pingpong", 2, work_procs_pingpong },
 	{ "procs-buffered", 128, work_procs_buffered },
+	{ "procs-tree", 2, work_procs_tree },
 	{ "mutex", 1, work_mutex },
 	{ "handover", 2, work_handover },
 	{ "ring", 1000, work_ring },
