@@ -2,7 +2,8 @@
 /*
  * Procs: OS threads, each with a scheduler, a poller and stacks of its own.
  * The two levels of Plan 9's libthread and of Alef: procs run in parallel,
- * the tasklets of a proc one at a time.
+ * the tasklets of a proc one at a time. After fork(2) the child has the calling
+ * proc alone; what is asked of others returns -ESRCH there.
  */
 #ifndef TUCK_PROC_H
 #define TUCK_PROC_H
@@ -51,10 +52,10 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
  * Wait until a proc has ended and release its number; exactly one call
  * takes it. Only the calling tasklet waits.
  * Switches: may.
- * Errors: -ESRCH for a number that tuck_proc_start() did not give or that
- * was joined, -EBUSY while another tasklet joins it, -EDEADLK for the
- * caller's own proc, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EINVAL for a
- * negative deadline.
+ * Errors: -ESRCH for a number that tuck_proc_start() did not give, that was
+ * joined, or whose proc fork(2) left behind; -EBUSY while another tasklet joins
+ * it, -EDEADLK for the caller's own proc, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT,
+ * -EINVAL for a negative deadline.
  */
 int tuck_proc_join(int proc, tuck_ns deadline);
 

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/config.h"
+#include "base/fork.h"
 
 /* A proc reserves 320 MiB, but 20 MiB where 3 GiB are all there is. */
 static const struct tuck_config defaults = {
@@ -18,6 +19,7 @@ static const struct tuck_config defaults = {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(lock)
 static struct tuck_config set;
 
 static bool slots_valid(size_t n)

@@ -18,6 +18,7 @@
  * a channel is shared costs one that is not no instruction: nobody is at
  * home then.
  */
+#include "base/fork.h"
 #include "base/mem.h"
 #include "chan/chan.h"
 
@@ -474,19 +475,21 @@ int tuck_chan_close(struct tuck_chan *chan)
 	return r;
 }
 
+static pthread_mutex_t freed_lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(freed_lock)
+
 /* The last freed ones stay in memory, so that their late users are told. */
 static void remember(struct tuck_chan *chan)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static struct tuck_chan *freed[REMEMBERED];
 	static unsigned next;
 	struct tuck_chan *oldest;
 
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&freed_lock);
 	oldest = freed[next];
 	freed[next] = chan;
 	next = (next + 1) % REMEMBERED;
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&freed_lock);
 	if (oldest)
 		tuck__free(oldest->memory);
 }

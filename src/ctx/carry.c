@@ -14,6 +14,7 @@
 #include <tuck/ctx.h>
 
 #include "base/check.h"
+#include "base/fork.h"
 #include "base/mem.h"
 #include "ctx/carry.h"
 
@@ -27,6 +28,7 @@ static struct carrier {
 static int carriers_n;
 static struct tuck__carried initial;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(lock)
 static bool frozen;
 
 size_t tuck__carry_total;

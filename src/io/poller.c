@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/mem.h"
 #include "io/poller.h"
 
@@ -36,14 +37,30 @@
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 static pthread_mutex_t wakes_lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(wakes_lock)
 static atomic_int wakes[TUCK__SCHEDS_MAX];	/* eventfd + 1; 0: not made */
+static uint32_t wakes_forks;
 
 /* -- wake-ups -- */
+
+/* A fork's child would wake its parent by those that it has from it. */
+static void forget_wakes_of_parent(void)
+{
+	if (wakes_forks == tuck__forks)
+		return;
+	wakes_forks = tuck__forks;
+	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++) {
+		if (wakes[i])
+			close(wakes[i] - 1);
+		wakes[i] = 0;
+	}
+}
 
 static int make_wake(uint32_t i)
 {
 	int fd;
 
+	forget_wakes_of_parent();
 	if (wakes[i])
 		return 0;
 	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -160,11 +177,81 @@ static int wait_events(struct tuck__poller *p, tuck_ns deadline)
 	return r;
 }
 
+static int poller_add(const struct tuck__poller *p, int fd, uint32_t gen,
+		      uint32_t events)
+{
+	struct epoll_event e = {
+		.events = events | EPOLLET,
+		.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd,
+	};
+
+	if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
+		return 0;
+	/* Closed here before, but alive by a duplicate that came back. */
+	if (errno == EEXIST && epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &e) == 0)
+		return 0;
+	return -errno;
+}
+
+static int poller_open(struct tuck__sched *s, struct tuck__poller *p)
+{
+	int wake = wake_of(s->number), r;
+
+	if (wake < 0)
+		return wake;
+	p->forks = tuck__forks;
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (p->epoll < 0)
+		return -errno;
+	r = poller_add(p, wake, UINT32_MAX, EPOLLIN);
+	if (r < 0)
+		close(p->epoll);
+	return r;
+}
+
+/* Who waits for f is registered again, all others when they wait. */
+static void register_again(struct tuck__poller *p, int fd, struct tuck__fd *f)
+{
+	if (!(f->bits & TUCK__FD_ADDED))
+		return;
+	f->bits &= ~(uint32_t)TUCK__FD_ADDED;
+	if (tuck__list_empty(&f->readers) && tuck__list_empty(&f->writers))
+		return;
+	if (poller_add(p, fd, f->gen, IN_EVENTS | EPOLLOUT) == 0)
+		f->bits |= TUCK__FD_ADDED;
+}
+
+/*
+ * epoll's list belongs to parent and child: what the child entered there would
+ * be the parent's. Not at once, for most children call exec.
+ */
+static tuck__noinline bool renew(struct tuck__sched *s, struct tuck__poller *p)
+{
+	int r;
+
+	close(p->epoll);
+	r = poller_open(s, p);
+	if (r < 0)
+		tuck__fatal("a poller after fork(): %s", tuck_strerror(r));
+	for (int fd = 0; (uint32_t)fd < p->chunks_n * TUCK__FD_CHUNK; fd++)
+		if (tuck__fd_known(p, fd))
+			register_again(p, fd, tuck__fd_known(p, fd));
+	return true;
+}
+
+static inline bool renew_after_fork(struct tuck__sched *s,
+				    struct tuck__poller *p)
+{
+	return tuck__unlikely(p->forks != tuck__forks) && renew(s, p);
+}
+
 static void poller_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)
 {
 	struct tuck__poller *p = arg;
 	int err = errno, cancel, n;
 
+	if (renew_after_fork(s, p))
+		deadline = TUCK_NOWAIT;	/* a kick may have gone astray */
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	n = wait_events(p, deadline);
 	pthread_setcancelstate(cancel, NULL);
@@ -193,38 +280,6 @@ static void poller_close(struct tuck__sched *s)
 	s->io = NULL;
 }
 
-static int poller_add(const struct tuck__poller *p, int fd, uint32_t gen,
-		      uint32_t events)
-{
-	struct epoll_event e = {
-		.events = events | EPOLLET,
-		.data.u64 = (uint64_t)gen << 32 | (uint32_t)fd,
-	};
-
-	if (epoll_ctl(p->epoll, EPOLL_CTL_ADD, fd, &e) == 0)
-		return 0;
-	/* Closed here before, but alive by a duplicate that came back. */
-	if (errno == EEXIST && epoll_ctl(p->epoll, EPOLL_CTL_MOD, fd, &e) == 0)
-		return 0;
-	return -errno;
-}
-
-static int poller_open(struct tuck__sched *s, struct tuck__poller *p)
-{
-	int wake = wake_of(s->number), r;
-
-	if (wake < 0)
-		return wake;
-	tuck__link_init(&p->for_room);
-	p->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (p->epoll < 0)
-		return -errno;
-	r = poller_add(p, wake, UINT32_MAX, EPOLLIN);
-	if (r < 0)
-		close(p->epoll);
-	return r;
-}
-
 int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller)
 {
 	struct tuck__poller *p = s->io;
@@ -237,6 +292,7 @@ int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller)
 	p = tuck__alloc(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	tuck__link_init(&p->for_room);
 	r = poller_open(s, p);
 	if (r < 0) {
 		tuck__free(p);
@@ -251,10 +307,12 @@ int tuck__poller(struct tuck__sched *s, struct tuck__poller **ret_poller)
 
 int tuck__poller_add(const struct tuck__poller *p, int fd, uint32_t gen)
 {
+	renew_after_fork(tuck__tls, tuck__tls->io);
 	return poller_add(p, fd, gen, IN_EVENTS | EPOLLOUT);
 }
 
 void tuck__poller_remove(const struct tuck__poller *p, int fd)
 {
+	renew_after_fork(tuck__tls, tuck__tls->io);
 	epoll_ctl(p->epoll, EPOLL_CTL_DEL, fd, NULL);
 }

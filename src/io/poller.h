@@ -46,6 +46,7 @@ struct tuck__poller {
 	struct tuck__fd **chunks;
 	uint32_t chunks_n;
 	int epoll;
+	uint32_t forks;			/* when it was made */
 	struct tuck__link for_room;	/* for any descriptor to close */
 	struct epoll_event events[TUCK__EVENTS];
 };

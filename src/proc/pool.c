@@ -59,9 +59,16 @@ struct tuck_pool {
 	struct tuck_waitgroup busy;
 	atomic_int sleepers, alive, users;
 	atomic_bool freeing, ending;
+	uint32_t forks;			/* of whoever made it */
 	int n;
 	struct member members[];
 };
+
+/* Here is a fork's child: the other procs are gone, and may have left locks. */
+static inline bool is_lost(const struct tuck_pool *pool)
+{
+	return pool->forks != tuck__forks;
+}
 
 static void unref(struct tuck_pool *pool)
 {
@@ -111,6 +118,8 @@ static tuck_ns pool_sleep(struct tuck__sched *s, tuck_ns deadline)
 	struct member *m = s->work_arg;
 	tuck_ns soon;
 
+	if (is_lost(m->pool))
+		return deadline;
 	if (m->lacks_memory) {
 		soon = tuck_after(MEMORY_AGAIN);
 		return soon < deadline ? soon : deadline;
@@ -177,6 +186,8 @@ static bool pool_take(struct tuck__sched *s, bool idle)
 {
 	struct member *m = s->work_arg;
 
+	if (is_lost(m->pool))
+		return false;
 	if (!idle && s->now_ms - m->fair_ms < FAIR_EVERY_MS)
 		return false;
 	if (!idle)
@@ -200,7 +211,7 @@ static void run_member(void *arg)
 	atomic_store(&m->main, tuck_self());
 	s->work_arg = m;
 	s->work = &work;
-	while (!atomic_load(&m->pool->ending)) {
+	while (!atomic_load(&m->pool->ending) && !is_lost(m->pool)) {
 		if (s->alive == 1)
 			count_out(m);
 		tuck_uncancel();
@@ -214,6 +225,8 @@ static void on_end(void *arg)
 {
 	struct member *m = arg;
 
+	if (is_lost(m->pool))
+		return;
 	take_asleep(m);
 	count_out(m);
 	atomic_fetch_sub(&m->pool->alive, 1);
@@ -305,6 +318,7 @@ static struct tuck_pool *new_pool(int n)
 	if (!pool)
 		return NULL;
 	pool->n = n;
+	pool->forks = tuck__forks;
 	tuck__jobs_init(&pool->outside, true);
 	for (int i = 0; i < n; i++) {
 		struct member *m = &pool->members[i];
@@ -355,6 +369,11 @@ int tuck_pool_new(struct tuck_pool **ret_pool, int n_procs)
 	return tuck_pool_new_with(ret_pool, n_procs, NULL);
 }
 
+static bool has_procs(const struct tuck_pool *pool)
+{
+	return !is_lost(pool) && atomic_load(&pool->alive) > 0;
+}
+
 /* The one that the caller is of, or NULL. */
 static struct member *own(const struct tuck_pool *pool)
 {
@@ -387,7 +406,7 @@ tuck_id tuck_pool_go(struct tuck_pool *pool, void (*fn)(void *), void *arg)
 
 	TUCK__REQUIRE(pool && fn, -EINVAL);
 	TUCK__REQUIRE(s, tuck__sched_error());
-	TUCK__REQUIRE(atomic_load(&pool->alive) > 0, -ESRCH);
+	TUCK__REQUIRE(has_procs(pool), -ESRCH);
 	m = own(pool);
 	if (m)
 		id = tuck__job_new(s, &m->jobs, fn, arg);
@@ -404,7 +423,7 @@ int tuck_pool_wait(struct tuck_pool *pool, tuck_ns deadline)
 {
 	TUCK__REQUIRE(pool && deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(!own(pool), -EDEADLK);
-	TUCK__REQUIRE(atomic_load(&pool->alive) > 0, -ESRCH);
+	TUCK__REQUIRE(has_procs(pool), -ESRCH);
 	return tuck_waitgroup_wait(&pool->busy, deadline);
 }
 
@@ -417,6 +436,10 @@ int tuck_pool_free(struct tuck_pool *pool, tuck_ns deadline)
 	r = tuck_pool_wait(pool, deadline);
 	if (r < 0 && r != -ESRCH)
 		return r;
+	if (is_lost(pool)) {
+		tuck__free(pool);	/* its queues may be in disorder */
+		return 0;
+	}
 	if (atomic_exchange(&pool->freeing, true))
 		return -EBUSY;
 	end_members(pool, pool->n);
@@ -426,5 +449,5 @@ int tuck_pool_free(struct tuck_pool *pool, tuck_ns deadline)
 int tuck_pool_procs(const struct tuck_pool *pool)
 {
 	TUCK__REQUIRE(pool, -EINVAL);
-	return atomic_load(&pool->alive);
+	return is_lost(pool) ? 0 : atomic_load(&pool->alive);
 }

@@ -19,16 +19,19 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/fork.h"
 #include "base/mem.h"
 #include "io/poller.h"
 #include "proc/proc.h"
 #include "task/task.h"
 
-enum state { FREE, RUNNING, DISOWNED, ENDED };
+enum state { FREE, RUNNING, DISOWNED, ENDED, LOST /* by a fork */ };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Atomic(uint32_t) own_tables;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(lock)
 static struct proc {
 	enum state state;
 	struct tuck__sched *sched;
@@ -170,6 +173,24 @@ static void *run(void *arg)
 	return NULL;
 }
 
+static void in_child(void)
+{
+	for (int n = 0; n < TUCK_PROCS_MAX; n++) {
+		struct proc *p = &procs[n];
+
+		if (p->state == ENDED || (p->sched && p->sched == tuck__tls))
+			continue;
+		if (p->state != FREE)
+			p->state = p->state == RUNNING ? LOST : FREE;
+		p->sched = NULL;
+	}
+}
+
+static void watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
+}
+
 static int take_number(void (*ended)(void *arg), void *arg)
 {
 	int n;
@@ -243,6 +264,7 @@ int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	int r = 0, n;
 
 	TUCK__REQUIRE(fn && valid(attr), -EINVAL);
+	pthread_once(&once, watch_forks);
 	for (int i = 0; attr && i < attr->n_fds; i++)
 		TUCK__REQUIRE(fcntl(attr->fds[i], F_GETFD) >= 0, -EBADF);
 	if (attr && attr->own_fds)
@@ -287,6 +309,8 @@ static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 {
 	struct tuck__sched *home;
 
+	if (p->state == LOST)
+		p->state = FREE;
 	TUCK__REQUIRE(p->state == RUNNING || p->state == ENDED, -ESRCH);
 	TUCK__REQUIRE(p->sched != s, -EDEADLK);
 	TUCK__REQUIRE(!p->joiner || p->joiner == self ||

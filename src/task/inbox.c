@@ -33,6 +33,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/mem.h"
 #include "task/waitq.h"
 
@@ -40,8 +41,12 @@
 #define CLOSED	REQUEST			/* in place of the first link */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(lock)
 static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
 static uint32_t in_use, stuck, limit = TUCK__SCHEDS_MAX;
+
+/* In place of each that was in use and did not come along through a fork. */
+static struct tuck__sched gone = { .in_use = true, .inbox = CLOSED };
 
 _Atomic(void (*)(void)) tuck__deadlock_fn;
 atomic_long tuck__helpers;
@@ -96,13 +101,28 @@ void tuck__registry_remove(struct tuck__sched *s)
 	pthread_mutex_unlock(&lock);
 }
 
+static inline bool is_there(uint32_t i)
+{
+	return scheds[i] && scheds[i] != &gone && scheds[i]->in_use;
+}
+
+void tuck__registry_fork(struct tuck__sched *s)
+{
+	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
+		if (is_there(i) && scheds[i] != s)
+			scheds[i] = &gone;
+	in_use = s != NULL;
+	stuck = 0;
+	atomic_store(&tuck__jobs_adrift, 0);
+}
+
 int tuck__registry_limit(uint32_t n)
 {
 	int r = 0;
 
 	pthread_mutex_lock(&lock);
 	for (uint32_t i = n; i < limit && r == 0; i++)
-		if (scheds[i] && scheds[i]->in_use)
+		if (is_there(i))
 			r = -EAGAIN;
 	if (r == 0 && n < limit)
 		limit = n;
@@ -198,6 +218,28 @@ static void deliver(struct tuck__sched *s, struct tuck__tasklet *t)
 		tuck__kill(s, t);
 }
 
+static bool is_taken(const struct tuck__tasklet *t)
+{
+	const struct tuck__far *far = t->what;
+
+	return t->w.why >= TUCK__WHY_SHARED && t->w.why <= TUCK__WHY_HOME &&
+	       atomic_load(&far->state) == TUCK__FAR_TAKEN;
+}
+
+void tuck__inbox_catch_up(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (atomic_load(&t->id) != tuck__id(t))
+		deliver(s, t);
+	if (!atomic_load(&t->id) || is_taken(t))
+		return;
+	if (woken(t))
+		tuck__wake(s, t, 0);
+	else if (t->w.why == TUCK__WHY_FAR_JOIN)
+		tuck__join_catch_up(s, t);
+	else if (t->w.why == TUCK__WHY_JOB)
+		tuck__job_catch_up(s, t);
+}
+
 static struct tuck__request *request_of(uintptr_t link)
 {
 	return (struct tuck__request *)(link & ~REQUEST);
@@ -269,8 +311,7 @@ static bool posted(void)
 	if (atomic_load(&tuck__jobs_adrift))
 		return true;
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
-		if (scheds[i] && scheds[i]->in_use &&
-		    atomic_load(&scheds[i]->inbox))
+		if (is_there(i) && atomic_load(&scheds[i]->inbox))
 			return true;
 	return false;
 }
@@ -295,7 +336,7 @@ static void tell_all(void)
 {
 	tuck__tell("deadlock: nobody can end these waits");
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
-		if (scheds[i] && scheds[i]->in_use)
+		if (is_there(i))
 			tuck__dump(scheds[i], STDERR_FILENO);
 }
 
@@ -303,7 +344,7 @@ static void tell_all(void)
 static void have_others_tell(void)
 {
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++)
-		if (scheds[i] && scheds[i]->in_use && !scheds[i]->work)
+		if (is_there(i) && !scheds[i]->work)
 			tuck__prod(scheds[i]);
 }
 

@@ -246,6 +246,23 @@ tuck_id tuck__job_moved(const struct tuck__tasklet *t)
 	return atomic_load(&job->state) == MOVED ? job->to : 0;
 }
 
+/*
+ * What waited for a start by others starts here; what they had taken is gone.
+ * The queues are left alone: they may be locked for ever.
+ */
+void tuck__job_catch_up(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct tuck__job *job = t->what;
+	int kept = atomic_load(&job->kept);
+
+	if (job->adrift || !tuck__job_take_back(t)) {
+		tuck__drop(s, t);
+		return;
+	}
+	t->w.bits |= (uint8_t)kept;
+	tuck__link_before(&s->ready, &t->w.link);
+}
+
 /* -- elsewhere -- */
 
 /* t runs what was to run there: false if that was taken back. */

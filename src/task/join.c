@@ -140,6 +140,16 @@ static void over(struct tuck__sched *s, struct tuck__tasklet *t)
 	let_go(j);
 }
 
+void tuck__join_catch_up(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	struct far_join *j = t->what;
+
+	j->result = -ESRCH;
+	atomic_store(&j->far.state, TUCK__FAR_OVER);
+	let_go(j);
+	tuck__wake(s, t, 0);
+}
+
 static void text(const struct tuck__far *far, char *text, size_t n)
 {
 	const struct far_join *j = tuck__container(far, struct far_join, far);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/fork.h"
 #include "task/task.h"
 
 #define LOCALS_MAX	1024
@@ -23,6 +24,7 @@ struct tuck__locals {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(lock)
 static unsigned places;
 
 /* From 0 on; without one, a number that no table has. */

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/config.h"
+#include "base/fork.h"
 #include "task/waitq.h"
 
 #define FAIR_EVERY	127	/* hand-overs between mere wakes */
@@ -665,22 +666,32 @@ static void on_thread_end(void *arg)
 static void set_up(void)
 {
 	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
+	tuck__fork_watch();
 }
+
+void tuck__sched_fork(struct tuck__sched *s)
+{
+	atomic_store(&s->kicked, 0);
+	s->stuck = false;
+	atomic_store(&s->sleeping, 0);
+}
+
+static pthread_mutex_t cpus_lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__FORK_GUARD(cpus_lock)
 
 /* Of this thread and of those before: one may be bound to each CPU. */
 static void see_cpus(void)
 {
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	static cpu_set_t seen;
 	cpu_set_t cpus;
 
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) != 0)
 		return;
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&cpus_lock);
 	CPU_OR(&seen, &seen, &cpus);
 	if (CPU_COUNT(&seen) > 1)
 		atomic_store_explicit(&many_cpus, true, memory_order_relaxed);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&cpus_lock);
 }
 
 static void init(struct tuck__sched *s, const struct tuck_config *config)

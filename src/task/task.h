@@ -573,6 +573,22 @@ void tuck__far_undo(struct tuck__sched *s);
 /* Let the one go on whose wait has been taken. */
 void tuck__far_wake(tuck_id id);
 
+/* -- fork.c -- */
+
+/* How often the process was made by a fork since it was started. */
+extern uint32_t tuck__forks;
+
+void tuck__fork_watch(void);
+
+/* In the child: all procs but s (or NULL) are gone. */
+void tuck__registry_fork(struct tuck__sched *s);
+void tuck__sched_fork(struct tuck__sched *s);
+
+/* What a proc that is gone may have left half done to t, or will not do. */
+void tuck__inbox_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
+void tuck__join_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
+void tuck__job_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
+
 /* -- kill.c -- */
 
 /* What the host hook runs on the stack of one that was killed. */

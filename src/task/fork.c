@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork(2): the child keeps the proc that called it, with all its tasklets. The
+ * others are gone, as threads are, and nobody can be waited for there.
+ *
+ * A thread may have been anywhere when its process was copied without it: it
+ * may have set a flag in an id and not have pushed the tasklet, or taken a
+ * wait and not have woken who waits. So the child looks at all its tasklets.
+ * What gone procs held in their hands, a channel's lock or that of a wait
+ * queue, stays held, as with locks of pthread.h: nobody knows how far they
+ * had come.
+ */
+#include <unistd.h>
+
+#include "task/waitq.h"
+
+uint32_t tuck__forks;
+
+static void in_child(void)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	tuck__forks++;
+	tuck__owners_unlock();
+	tuck__registry_fork(s);
+	if (!s)
+		return;
+	s->thread = gettid();
+	tuck__sched_fork(s);
+	tuck__inbox_drain(s);
+	for (uint32_t i = 0; i < atomic_load(&s->table.n); i++) {
+		struct tuck__tasklet *t = tuck__table_at(s, i);
+
+		if (atomic_load(&t->id))
+			tuck__inbox_catch_up(s, t);
+	}
+}
+
+void tuck__fork_watch(void)
+{
+	pthread_atfork(tuck__owners_lock, tuck__owners_unlock, in_child);
+}
