@@ -109,7 +109,7 @@ TEST(an_end_elsewhere_is_waited_for)
 	for (int i = 0; i < 20; i++)
 		go_join(&j[i], &t);
 	CHECK_EQ(tuck_unblock(t.id), 0);
-	CHECK_EQ(tuck_join(t.id, patience()), 0);
+	finish(t.id);
 	CHECK_EQ(t.passed, 1);
 	for (int i = 0; i < 20; i++)
 		WAIT_FOR(j[i].result == 0);
@@ -128,13 +128,13 @@ TEST(exits_kills_and_drops_are_ends)
 
 	start(&t);
 	CHECK_EQ(tuck_unblock(t.id), 0);
-	CHECK_EQ(tuck_join(t.id, patience()), 0);
+	finish(t.id);
 	CHECK_EQ(t.passed, 1);
 	finish_target(&t);
 	t = (struct target){ .passed = 0 };
 	start(&t);
 	CHECK_EQ(tuck_kill(t.id), 0);
-	CHECK_EQ(tuck_join(t.id, patience()), 0);
+	finish(t.id);
 	CHECK_EQ(t.passed, 0);
 	finish_target(&t);
 }
