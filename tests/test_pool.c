@@ -9,6 +9,7 @@
 #include <tuck.h>
 
 #include "base/mem.h"
+#include "deaf.h"
 #include "sockets.h"
 #include "task/task.h"
 
@@ -763,45 +764,13 @@ TEST(names_and_cpus)
 
 /* -- sleep -- */
 
-/* An idle hook that hears kicks and events, but never a deadline. */
-struct deaf {
-	const struct tuck__idle *idle;
-	void *arg;
-};
-
 static struct deaf deaf[8];
 static atomic_int deaf_n;
 
-static void wait_for_a_kick(struct tuck__sched *s, void *arg, tuck_ns deadline)
+/* Until as many are deaf as arg says, if it is not NULL. */
+static void go_deaf(void *arg)
 {
-	struct deaf *d = arg;
-
-	d->idle->wait(s, d->arg,
-		      deadline == TUCK_NOWAIT ? deadline : TUCK_FOREVER);
-}
-
-static bool deaf_busy(void *arg)
-{
-	struct deaf *d = arg;
-
-	return d->idle->busy(d->arg);
-}
-
-static void deaf_kick(void *arg)
-{
-	struct deaf *d = arg;
-
-	d->idle->kick(d->arg);
-}
-
-static void become_deaf(void *arg)
-{
-	static const struct tuck__idle hook = { wait_for_a_kick, deaf_busy,
-						deaf_kick };
-	struct deaf *d = &deaf[atomic_fetch_add(&deaf_n, 1)];
-
-	*d = (struct deaf){ tuck__tls->idle, tuck__tls->idle_arg };
-	tuck__sched_set_idle(tuck__tls, &hook, d);
+	become_deaf(&deaf[atomic_fetch_add(&deaf_n, 1)]);
 	if (arg)
 		while (atomic_load(&deaf_n) < *(int *)arg)
 			sched_yield();
@@ -815,9 +784,9 @@ TEST(no_wake_up_is_lost)
 
 	make_pool(procs);
 	for (int i = 0; i < procs; i++)
-		pool_go(become_deaf, &procs);
+		pool_go(go_deaf, &procs);
 	CHECK_EQ(tuck_pool_wait(pool, patience()), 0);
-	become_deaf(NULL);
+	go_deaf(NULL);
 	for (int i = 0; i < rounds; i++) {
 		tuck_id id = pool_go(i % 3 ? count : need_another, &n);
 		int r = tuck_join(id, TUCK_FOREVER);
