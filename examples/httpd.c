@@ -89,6 +89,18 @@ static int send_file(struct http *h, int file, const char *path)
 	return at == st.st_size ? 1 : n < 0 ? (int)n : -EIO;
 }
 
+/* The path says how long, in ms: somebody waits, and nobody else. */
+static int take_time(struct http *h, const char *ms)
+{
+	unsigned long n = strtoul(ms, NULL, 10);
+	int r = tuck_sleep(
+		tuck_after(TUCK_MS((tuck_ns)(n < 10000 ? n : 10000))));
+
+	return r < 0 ? r :
+		       http_reply(h, "200 OK", "text/plain", HELLO,
+				  sizeof(HELLO) - 1);
+}
+
 static int answer(struct http *h)
 {
 	char path[1024];
@@ -103,6 +115,8 @@ static int answer(struct http *h)
 	if (strcmp(path, "/hello") == 0)
 		return http_reply(h, "200 OK", "text/plain", HELLO,
 				  sizeof(HELLO) - 1);
+	if (strncmp(path, "/slow/", 6) == 0)
+		return take_time(h, path + 6);
 	name = path + strspn(path, "/");
 	/* O_NONBLOCK, for a pipe without a writer would stop everybody. */
 	file = openat(root, *name ? name : "index.html",

@@ -120,7 +120,7 @@ install() {
 subproject() {
 	mkdir -p "$tmp/user/subprojects/tuck"
 	cd "$root"
-	cp -R meson.build meson_options.txt include src \
+	cp -R meson.build meson_options.txt hook include src \
 		"$tmp/user/subprojects/tuck"
 	mv "$tmp/main.c" "$tmp/user"
 	cat >"$tmp/user/meson.build" <<'END'

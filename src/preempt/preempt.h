@@ -21,10 +21,13 @@ bool tuck__in_handler(void);
 /* Whether the thread is inside any such handler. */
 bool tuck__handling(void);
 
+/* Not 0: the thread is where no tasklet of it may wait. */
+extern __thread int tuck__hold_waits;
+
 /* Whether the tasklet may wait here; if not, the thread does. */
 static inline bool tuck__may_wait(void)
 {
-	return tuck_can_switch() && !tuck__in_handler();
+	return tuck_can_switch() && !tuck__hold_waits && !tuck__in_handler();
 }
 
 #endif

@@ -30,6 +30,7 @@ struct no_switch {
 };
 
 static __thread struct no_switch no_switch;
+__thread int tuck__hold_waits;
 static __thread int depth;	/* too large after a siglongjmp() */
 
 bool tuck__handling(void)

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of libtuck-hook share. Each __wrap_NAME stands in for libc's
+ * NAME, which is __real_NAME here: the linker's --wrap has it so, and real.c
+ * for the library that is preloaded.
+ *
+ * Invariants:
+ * 1. Where tuck__hook_on() is false a call is libc's own, unchanged.
+ * 2. Nothing that libc knows of a descriptor is changed but for the time of a
+ *    call that does not switch: whether it blocks is its own O_NONBLOCK.
+ * 3. Nobody else looks at what the caller passed: before each wait the call
+ *    was tried and has said that it would block (rule S3).
+ */
+#ifndef TUCK__HOOK_H
+#define TUCK__HOOK_H
+
+#include <errno.h>
+#include <poll.h>
+#include <tuck/task.h>
+
+#include "hook/names.h"
+#include "preempt/preempt.h"
+
+/* Whether the caller is a tasklet that may wait here. */
+static inline bool tuck__hook_on(void)
+{
+	return tuck__may_wait();
+}
+
+/*
+ * Wait until one of these may be ready: 0, so look again; -ETIMEDOUT, -EBADF
+ * if one was closed by close(), -ECANCELED, -ENOMEM, or an error of
+ * epoll_ctl(2).
+ */
+int tuck__hook_wait(const struct pollfd *fds, nfds_t n, tuck_ns deadline);
+
+/*
+ * After a call that was not to block has failed: wait, if it was for want of
+ * input (POLLIN) or room (POLLOUT) and the program's own idea of the
+ * descriptor is that it blocks. True: try again; false: errno says why not.
+ * *until is 0 at first, then when SO_RCVTIMEO or SO_SNDTIMEO is over.
+ */
+bool tuck__hook_again(int fd, short events, tuck_ns *until);
+
+/* The same where a wait for events would not tell: look again soon. */
+bool tuck__hook_later(int fd, short events, tuck_ns *until);
+
+/* Whether it blocks, as far as the program knows. */
+bool tuck__hook_blocks(int fd);
+
+/*
+ * Whether a call would block on what is no socket. One that was opened for
+ * the wrong direction does not: it fails.
+ */
+bool tuck__hook_would_block(int fd, short events, int wrong_mode);
+
+/* Make a descriptor not block for one call: what to give back, or -1. */
+int tuck__hook_unblock(int fd);
+void tuck__hook_block(int fd, int flags);
+
+/*
+ * Those of all procs that wait for descriptors first to last are told. False
+ * if that is the one the waits themselves need.
+ */
+bool tuck__hook_closing(unsigned first, unsigned last);
+
+/* Whether this is not a child of vfork(2), which has our memory. */
+bool tuck__hook_ours(void);
+
+/* For a time of the kernel's; NULL is for ever. */
+tuck_ns tuck__hook_deadline(const struct timespec *from_now);
+
+/*
+ * Have another thread run fn on a copy of the n bytes at arg, which is put
+ * back, and wait for it: what fn returned, -ECANCELED, -ENOMEM, or -EAGAIN if
+ * there is no thread. Whoever is left alone with the copy discards it.
+ */
+int tuck__hook_offload(int (*fn)(void *arg), void (*discard)(void *arg),
+		       void *arg, size_t n);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The read family. A socket is asked with MSG_DONTWAIT; what is none, like a
+ * pipe, is asked by poll() first. Old contents of buffers are kept until
+ * input comes, as POSIX has it: no hole.
+ *
+ * Two who read one pipe or terminal at once in two threads may still both see
+ * input where there is some for one: the other's thread waits.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hook/hook.h"
+
+/* These do not wait, or not in a way that poll() would know of. */
+#define AT_ONCE (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB)
+
+/* Whether libc's own call is the one to make: it will not block for long. */
+static tuck__noinline bool not_a_socket(int fd)
+{
+	if (errno != ENOTSOCK)
+		return false;
+	if (!tuck__hook_would_block(fd, POLLIN, O_WRONLY))
+		return true;
+	errno = EAGAIN;
+	return false;
+}
+
+static tuck__noinline ssize_t try_read(int fd, void *buf, size_t n)
+{
+	ssize_t r = __real_recv(fd, buf, n, MSG_DONTWAIT);
+
+	return r < 0 && not_a_socket(fd) ? __real_read(fd, buf, n) : r;
+}
+
+ssize_t __wrap_read(int fd, void *buf, size_t n)
+{
+	tuck_ns until = 0;
+	ssize_t r;
+
+	if (!tuck__hook_on() || n == 0)
+		return __real_read(fd, buf, n);
+	do
+		r = try_read(fd, buf, n);
+	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	return r;
+}
+
+static tuck__noinline ssize_t try_readv(int fd, const struct iovec *iov, int n)
+{
+	struct msghdr msg = {
+		.msg_iov = (struct iovec *)(uintptr_t)iov,
+		.msg_iovlen = (size_t)n,
+	};
+	ssize_t r = __real_recvmsg(fd, &msg, MSG_DONTWAIT);
+
+	return r < 0 && not_a_socket(fd) ? __real_readv(fd, iov, n) : r;
+}
+
+static bool empty(const struct iovec *iov, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (iov[i].iov_len > 0)
+			return false;
+	return true;
+}
+
+ssize_t __wrap_readv(int fd, const struct iovec *iov, int n)
+{
+	tuck_ns until = 0;
+	ssize_t r;
+
+	if (!tuck__hook_on() || n > IOV_MAX || !iov || empty(iov, n))
+		return __real_readv(fd, iov, n);
+	do
+		r = try_readv(fd, iov, n);
+	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	return r;
+}
+
+/* Whether MSG_WAITALL has a meaning there; a look ahead takes what is there. */
+static tuck__noinline bool waits_for_all(int fd, int flags)
+{
+	int type = 0;
+	socklen_t len = sizeof(type);
+
+	return flags & MSG_WAITALL && !(flags & MSG_PEEK) &&
+	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+	       type == SOCK_STREAM;
+}
+
+/* MSG_WAITALL: until all is there, the stream ends, or the time is over. */
+static ssize_t recv_all(int fd, char *buf, size_t n, int flags, size_t done)
+{
+	tuck_ns until = 0;
+	ssize_t r;
+
+	while (done < n) {
+		r = __real_recv(fd, buf + done, n - done, flags | MSG_DONTWAIT);
+		if (r > 0)
+			done += (size_t)r;
+		else if (r == 0 || !tuck__hook_again(fd, POLLIN, &until))
+			return done || r == 0 ? (ssize_t)done : -1;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags,
+			struct sockaddr *addr, socklen_t *len)
+{
+	tuck_ns until = 0;
+	ssize_t r;
+
+	if (!tuck__hook_on() || flags & AT_ONCE)
+		return __real_recvfrom(fd, buf, n, flags, addr, len);
+	do
+		r = __real_recvfrom(fd, buf, n, flags | MSG_DONTWAIT, addr,
+				    len);
+	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	if (r > 0 && (size_t)r < n && waits_for_all(fd, flags))
+		return recv_all(fd, buf, n, flags, (size_t)r);
+	return r;
+}
+
+ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
+{
+	return __wrap_recvfrom(fd, buf, n, flags, NULL, NULL);
+}
+
+/* The parts of a message that the first r bytes have not filled. */
+static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r)
+{
+	size_t before = 0, n;
+	ssize_t got;
+
+	for (size_t i = 0; i < msg->msg_iovlen; i++) {
+		n = msg->msg_iov[i].iov_len;
+		if (before + n > r) {
+			got = recv_all(fd, msg->msg_iov[i].iov_base, n, flags,
+				       r - before);
+			if (got < 0)
+				break;
+			r = before + (size_t)got;
+			if ((size_t)got < n)
+				break;
+		}
+		before += n;
+	}
+	return (ssize_t)r;
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	tuck_ns until = 0;
+	ssize_t r;
+
+	if (!tuck__hook_on() || flags & AT_ONCE)
+		return __real_recvmsg(fd, msg, flags);
+	do
+		r = __real_recvmsg(fd, msg, flags | MSG_DONTWAIT);
+	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	if (r > 0 && waits_for_all(fd, flags))
+		return recv_rest(fd, msg, flags, (size_t)r);
+	return r;
+}
+
+/* As the kernel: the limit is looked at after each message that came. */
+int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
+		    struct timespec *limit)
+{
+	tuck_ns until = 0, deadline;
+	unsigned done = 0;
+	int r;
+
+	if (!tuck__hook_on() || flags & AT_ONCE || n == 0)
+		return __real_recvmmsg(fd, msgs, n, flags, limit);
+	if (limit && (limit->tv_sec < 0 || limit->tv_nsec < 0 ||
+		      limit->tv_nsec >= TUCK_SEC(1))) {
+		errno = EINVAL;
+		return -1;
+	}
+	deadline = tuck__hook_deadline(limit);
+	while (done < n) {
+		r = __real_recvmmsg(fd, msgs + done, n - done,
+				    flags | MSG_DONTWAIT, NULL);
+		if (r > 0)
+			done += (unsigned)r;
+		if (r > 0 && (flags & MSG_WAITFORONE || tuck_now() > deadline))
+			break;
+		if (r < 0 && !tuck__hook_again(fd, POLLIN, &until))
+			return done ? (int)done : -1;
+	}
+	return (int)done;
+}
+
+/* -- as _FORTIFY_SOURCE calls them; a call that is too large is libc's -- */
+
+ssize_t __wrap___read_chk(int fd, void *buf, size_t n, size_t room)
+{
+	return n > room ? __real___read_chk(fd, buf, n, room) :
+			  __wrap_read(fd, buf, n);
+}
+
+ssize_t __wrap___recv_chk(int fd, void *buf, size_t n, size_t room, int flags)
+{
+	return n > room ? __real___recv_chk(fd, buf, n, room, flags) :
+			  __wrap_recv(fd, buf, n, flags);
+}
+
+ssize_t __wrap___recvfrom_chk(int fd, void *buf, size_t n, size_t room,
+			      int flags, struct sockaddr *addr, socklen_t *len)
+{
+	return n > room ? __real___recvfrom_chk(fd, buf, n, room, flags, addr,
+						len) :
+			  __wrap_recvfrom(fd, buf, n, flags, addr, len);
+}

@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting for descriptors that Tuck does not own: each proc has a set of epoll
+ * for them, and, while anybody waits, a tasklet that waits for the set, the
+ * pump.
+ *
+ * Invariants:
+ * 1. Every wait arms its descriptors anew (EPOLLONESHOT). So nothing that was
+ *    known of a number outlives the wait: libc may close a descriptor where
+ *    nobody sees it, and give its number to another one.
+ * 2. An event that comes for an earlier descriptor of a number is a wake-up
+ *    without a reason, at most one for each arming; callers look again.
+ * 3. What is linked into a table lies on the heap (rule S1).
+ * 4. A proc's table is changed under its lock, for any thread may close a
+ *    descriptor; only the proc itself arms, and has a pump.
+ *
+ * Why not otherwise: Tuck's own poller makes descriptors non-blocking for
+ * everybody who shares them, and knows them until they are closed through it;
+ * both would be seen by code that knows of no Tuck.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <tuck/io.h>
+#include <tuck/sync.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "hook/hook.h"
+
+#define BUCKETS	1024
+#define EVENTS	32		/* of one look at the set */
+#define ALWAYS	(EPOLLERR | EPOLLHUP)
+
+/* A descriptor that somebody waits for. */
+struct waiter {
+	struct tuck__link link;	/* in a bucket */
+	struct wait *wait;
+	int fd;
+	uint32_t events;
+};
+
+struct wait {
+	struct tuck_sem sem;
+	struct hooked *in;
+	bool fired;
+	int result;
+	size_t n;
+	struct waiter of[];
+};
+
+/* Of a thread that is a proc. */
+struct hooked {
+	struct tuck__link link;	/* in all */
+	pthread_mutex_t lock;
+	int set;
+	atomic_int waits;	/* that have not fired */
+	tuck_id pump;		/* 0: there is none */
+	struct tuck__link buckets[BUCKETS];
+};
+
+static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tuck__link all = { &all, &all };
+static atomic_int waits_n;	/* of all procs */
+static pthread_key_t key;
+static pid_t process;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static __thread struct hooked *mine;
+
+static struct tuck__link *bucket_of(struct hooked *h, int fd)
+{
+	return &h->buckets[(unsigned)fd % BUCKETS];
+}
+
+static struct waiter *waiter_of(struct tuck__link *l)
+{
+	return tuck__container(l, struct waiter, link);
+}
+
+/* -- a proc's part -- */
+
+/* At the end of its thread; or, while tasklets wait, a round later. */
+static void end_thread(void *arg)
+{
+	struct hooked *h = arg;
+
+	if (h->waits > 0 || h->pump) {
+		pthread_setspecific(key, h);
+		return;
+	}
+	__real_pthread_mutex_lock(&all_lock);
+	tuck__link_cut(&h->link);
+	__real_pthread_mutex_unlock(&all_lock);
+	mine = NULL;
+	tuck_fd_close(h->set);
+	free(h);
+}
+
+/*
+ * The parent's sets are not the child's to change. The child of a tasklet has
+ * to exec, and until then its calls are libc's.
+ */
+static void in_child(void)
+{
+	process = getpid();
+	all_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	tuck__link_init(&all);
+	atomic_store(&waits_n, 0);
+	if (mine)
+		tuck__hold_waits++;
+}
+
+static void make_key(void)
+{
+	process = getpid();
+	pthread_key_create(&key, end_thread);
+	pthread_atfork(NULL, NULL, in_child);
+}
+
+/* Else it is a child of vfork(2), in our memory. */
+static bool ours(void)
+{
+	return getpid() == process;
+}
+
+static struct hooked *make(void)
+{
+	struct hooked *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->set = epoll_create1(EPOLL_CLOEXEC);
+	if (h->set < 0 || pthread_setspecific(key, h) != 0) {
+		if (h->set >= 0)
+			__real_close(h->set);
+		free(h);
+		return NULL;
+	}
+	pthread_mutex_init(&h->lock, NULL);
+	for (int i = 0; i < BUCKETS; i++)
+		tuck__link_init(&h->buckets[i]);
+	__real_pthread_mutex_lock(&all_lock);
+	tuck__link_before(&all, &h->link);
+	__real_pthread_mutex_unlock(&all_lock);
+	return h;
+}
+
+static tuck__noinline struct hooked *here(void)
+{
+	if (tuck__likely(mine != NULL))
+		return mine;
+	__real_pthread_once(&once, make_key);
+	mine = make();
+	return mine;
+}
+
+/* -- arming and firing, under the lock -- */
+
+static void fire(struct wait *w, int result)
+{
+	if (w->fired)
+		return;
+	w->fired = true;
+	w->result = result;
+	w->in->waits--;
+	atomic_fetch_sub(&waits_n, 1);
+	tuck_sem_post(&w->sem);
+}
+
+/* What those want who still wait for it; 0 if nobody does. */
+static uint32_t wanted(struct hooked *h, int fd)
+{
+	struct tuck__link *head = bucket_of(h, fd), *l;
+	uint32_t events = 0;
+
+	for (l = head->next; l != head; l = l->next) {
+		struct waiter *w = waiter_of(l);
+
+		if (w->fd != fd || w->wait->fired)
+			continue;
+		events |= w->events | EPOLLONESHOT;
+	}
+	return events;
+}
+
+static int arm(struct hooked *h, int fd)
+{
+	struct epoll_event e = { .events = wanted(h, fd), .data.fd = fd };
+
+	if (!e.events || epoll_ctl(h->set, EPOLL_CTL_MOD, fd, &e) == 0)
+		return 0;
+	if (errno == ENOENT && epoll_ctl(h->set, EPOLL_CTL_ADD, fd, &e) == 0)
+		return 0;
+	return -errno;
+}
+
+static void fire_all(struct hooked *h, int fd, uint32_t events, int result)
+{
+	struct tuck__link *head = bucket_of(h, fd), *l;
+
+	for (l = head->next; l != head; l = l->next) {
+		struct waiter *w = waiter_of(l);
+
+		if (w->fd == fd && events & (w->events | ALWAYS))
+			fire(w->wait, result);
+	}
+}
+
+/* -- the pump -- */
+
+static bool deliver(struct hooked *h)
+{
+	struct epoll_event events[EVENTS];
+	int n = __real_epoll_wait(h->set, events, EVENTS, 0);
+
+	__real_pthread_mutex_lock(&h->lock);
+	for (int i = 0; i < n; i++) {
+		int fd = events[i].data.fd, r;
+
+		fire_all(h, fd, events[i].events, 0);
+		r = arm(h, fd);		/* for those who want others */
+		if (r < 0)
+			fire_all(h, fd, ~0u, r == -EBADF ? r : 0);
+	}
+	__real_pthread_mutex_unlock(&h->lock);
+	return n == EVENTS;
+}
+
+/* It may be killed, by those who kill all there are: the next wait has one. */
+static void pump_ended(struct hooked **h)
+{
+	(*h)->pump = 0;
+}
+
+/* Its last waiter cancels it; there may be another one by then. */
+static void pump(void *arg)
+{
+	struct hooked *h __attribute__((__cleanup__(pump_ended))) = arg;
+
+	while (h->waits > 0) {
+		if (tuck_fd_wait(h->set, TUCK_READABLE, TUCK_FOREVER) < 0) {
+			tuck_uncancel();
+			tuck_yield();	/* no memory, perhaps */
+		}
+		while (deliver(h))
+			;
+	}
+}
+
+static int start_pump(struct hooked *h)
+{
+	const struct tuck_attr attr = { .name = "hook" };
+	tuck_id id;
+
+	if (h->pump)
+		return 0;
+	id = tuck_go_with(&attr, pump, h);
+	if (id < 0)
+		return (int)id;
+	h->pump = id;
+	return 0;
+}
+
+/* -- a wait -- */
+
+static void leave(struct wait **wait)
+{
+	struct wait *w = *wait;
+	struct hooked *h;
+	bool last = false;
+
+	if (!w)
+		return;
+	h = w->in;
+	__real_pthread_mutex_lock(&h->lock);
+	for (size_t i = 0; i < w->n; i++)
+		tuck__link_cut(&w->of[i].link);
+	if (!w->fired) {
+		atomic_fetch_sub(&waits_n, 1);
+		last = --h->waits == 0;
+	}
+	__real_pthread_mutex_unlock(&h->lock);
+	if (last && h->pump)
+		tuck_cancel(h->pump);
+	free(w);
+}
+
+/*
+ * What cannot be armed has no other state than it had when it was looked at,
+ * like a file; or it is gone, which the next look tells.
+ */
+static int add(struct wait *w, const struct pollfd *p)
+{
+	struct waiter *one = &w->of[w->n];
+	int r;
+
+	if (p->fd < 0)
+		return 0;
+	*one = (struct waiter){ .wait = w,
+				.fd = p->fd,
+				.events = (uint16_t)p->events };
+	tuck__link_before(bucket_of(w->in, p->fd), &one->link);
+	w->n++;
+	r = arm(w->in, p->fd);
+	if (r == -EBADF)
+		fire(w, 0);
+	return r == -EPERM || r == -EBADF ? 0 : r;
+}
+
+/* *ret_wait is to be left in any case. */
+static tuck__noinline int enter(struct wait **ret_wait,
+				const struct pollfd *fds, nfds_t n)
+{
+	struct hooked *h = here();
+	struct wait *w = NULL;
+	int r = 0;
+
+	if (h)
+		w = calloc(1, sizeof(*w) + n * sizeof(w->of[0]));
+	if (!w)
+		return -ENOMEM;
+	w->in = h;
+	*ret_wait = w;
+	__real_pthread_mutex_lock(&h->lock);
+	h->waits++;
+	atomic_fetch_add(&waits_n, 1);
+	for (nfds_t i = 0; i < n && r == 0; i++)
+		r = add(w, &fds[i]);
+	__real_pthread_mutex_unlock(&h->lock);
+	return r == 0 && w->n > 0 ? start_pump(h) : r;
+}
+
+/* A wake-up may have come with the deadline. */
+static tuck__noinline int outcome(struct wait *w, int r)
+{
+	if (r != 0 && r != -ETIMEDOUT)
+		return r;
+	__real_pthread_mutex_lock(&w->in->lock);
+	if (w->fired)
+		r = w->result;
+	__real_pthread_mutex_unlock(&w->in->lock);
+	return r;
+}
+
+/* What it is given must stay its own, so it is copied. */
+static tuck__noinline int wait_as_thread(const struct pollfd *fds, nfds_t n)
+{
+	struct pollfd p = { .fd = -1 };
+
+	if (n == 1)
+		p = fds[0];
+	__real_poll(&p, 1, n == 1 ? -1 : 1);
+	return 0;
+}
+
+int tuck__hook_wait(const struct pollfd *fds, nfds_t n, tuck_ns deadline)
+{
+	struct wait *w __attribute__((__cleanup__(leave))) = NULL;
+	int r;
+
+	if (process && !ours())
+		return wait_as_thread(fds, n);
+	r = enter(&w, fds, n);
+	return r < 0 ? r : outcome(w, tuck_sem_wait(&w->sem, deadline));
+}
+
+/* -- closing -- */
+
+bool tuck__hook_ours(void)
+{
+	return !process || ours();
+}
+
+/* A bucket has those of every 1,024th number. */
+static void close_in(struct hooked *h, unsigned first, unsigned last)
+{
+	for (unsigned i = 0; i < BUCKETS && i <= last - first; i++) {
+		struct tuck__link *head = bucket_of(h, (int)(first + i)), *l;
+
+		for (l = head->next; l != head; l = l->next) {
+			struct waiter *w = waiter_of(l);
+
+			if ((unsigned)w->fd >= first && (unsigned)w->fd <= last)
+				fire(w->wait, -EBADF);
+		}
+	}
+}
+
+bool tuck__hook_closing(unsigned first, unsigned last)
+{
+	struct tuck__link *l;
+
+	if (!process || !ours() || tuck__handling())
+		return true;
+	if (mine && first == last && (int)first == mine->set)
+		return false;
+	if (tuck__likely(atomic_load(&waits_n) == 0))
+		return true;
+	__real_pthread_mutex_lock(&all_lock);
+	for (l = all.next; l != &all; l = l->next) {
+		struct hooked *h = tuck__container(l, struct hooked, link);
+
+		__real_pthread_mutex_lock(&h->lock);
+		if (h->waits > 0)
+			close_in(h, first, last);
+		__real_pthread_mutex_unlock(&h->lock);
+	}
+	__real_pthread_mutex_unlock(&all_lock);
+	return true;
+}

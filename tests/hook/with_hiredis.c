@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Many clients of a Redis server by hiredis, each of which waits for a list
+ * that stays empty. Usage: with_hiredis PORT N
+ */
+#include <hiredis/hiredis.h>
+#include <string.h>
+
+#include "crowd.h"
+
+static int port;
+
+static void ask(int number)
+{
+	redisContext *c = redisConnect("127.0.0.1", port);
+	redisReply *r;
+
+	must(c && c->err == 0, c ? c->errstr : "redisConnect");
+	r = redisCommand(c, "SET key%d value%d", number, number);
+	must(r && r->type == REDIS_REPLY_STATUS, c->errstr);
+	freeReplyObject(r);
+	r = redisCommand(c, "BLPOP empty%d 0.2", number);
+	must(r && r->type == REDIS_REPLY_NIL, c->errstr);
+	freeReplyObject(r);
+	r = redisCommand(c, "GET key%d", number);
+	must(r && r->type == REDIS_REPLY_STRING, c->errstr);
+	must(atoi(r->str + strlen("value")) == number, r->str);
+	freeReplyObject(r);
+	redisFree(c);
+}
+
+int main(int argc, char **argv)
+{
+	must(argc == 3, "with_hiredis PORT N");
+	port = atoi(argv[1]);
+	run_crowd(atoi(argv[2]), ask);
+	return 0;
+}
