@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Libc's names, joins and locks from tasklets, and the loader's callbacks. */
+#include <link.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <tuck.h>
+
+#include "sockets.h"
+#include "trace.h"
+
+static int ran;
+
+static void run(void *arg)
+{
+	(void)arg;
+	ran++;
+}
+
+/* -- names -- */
+
+static void check_v4(const struct addrinfo *found, const char *text)
+{
+	const struct sockaddr_in *sin = (const void *)found->ai_addr;
+	char is[INET_ADDRSTRLEN];
+
+	CHECK_EQ(found->ai_family, AF_INET);
+	inet_ntop(AF_INET, &sin->sin_addr, is, sizeof(is));
+	CHECK_STR(is, text);
+	CHECK_EQ(ntohs(sin->sin_port), 80);
+}
+
+TEST(a_number_needs_no_other_thread)
+{
+	struct addrinfo *found = NULL, hints = { .ai_family = AF_INET };
+
+	go(run, NULL);
+	CHECK_EQ(getaddrinfo("127.0.0.9", "80", &hints, &found), 0);
+	check_v4(found, "127.0.0.9");
+	freeaddrinfo(found);
+	CHECK_EQ(ran, 0);
+}
+
+/* /etc/hosts has it everywhere. */
+TEST(a_name_is_asked_by_another_thread)
+{
+	struct addrinfo *found = NULL, hints = { .ai_family = AF_INET,
+						 .ai_socktype = SOCK_STREAM };
+
+	go(run, NULL);
+	CHECK_EQ(getaddrinfo("localhost", "80", &hints, &found), 0);
+	CHECK_EQ(ran, 1);
+	check_v4(found, "127.0.0.1");
+	freeaddrinfo(found);
+	hints.ai_flags = AI_NUMERICHOST;
+	CHECK_EQ(getaddrinfo("localhost", "80", &hints, &found), EAI_NONAME);
+	CHECK(getaddrinfo("no such name", "80", NULL, &found) != 0);
+}
+
+static int resolved;
+
+static void resolve(void *arg)
+{
+	struct addrinfo *found, hints = { .ai_family = AF_INET };
+
+	(void)arg;
+	CHECK_EQ(getaddrinfo("localhost", "80", &hints, &found), 0);
+	check_v4(found, "127.0.0.1");
+	freeaddrinfo(found);
+	resolved++;
+}
+
+TEST(many_names_at_once)
+{
+	for (int i = 0; i < 200; i++)
+		go(resolve, NULL);
+	WAIT_FOR(resolved == 200);
+}
+
+TEST(who_is_killed_leaves_the_answer)
+{
+	tuck_id id = go(resolve, NULL);
+
+	tuck_yield();
+	tuck_kill(id);
+	finish(id);
+	go(resolve, NULL);
+	WAIT_FOR(resolved >= 1);
+}
+
+TEST(an_address_gets_its_name)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_port = htons(80) };
+	const struct sockaddr *addr = (const void *)&sin;
+	char host[256], service[32], one[1];
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	go(run, NULL);
+	CHECK_EQ(getnameinfo(addr, sizeof(sin), host, sizeof(host), service,
+			     sizeof(service), NI_NUMERICSERV),
+		 0);
+	CHECK_STR(host, "localhost");
+	CHECK_STR(service, "80");
+	CHECK_EQ(ran, 1);
+	CHECK_EQ(getnameinfo(addr, sizeof(sin), one, sizeof(one), NULL, 0, 0),
+		 EAI_OVERFLOW);
+	CHECK_EQ(getnameinfo(addr, sizeof(sin), host, sizeof(host), NULL, 0,
+			     NI_NUMERICHOST),
+		 0);
+	CHECK_STR(host, "127.0.0.1");
+}
+
+static void check_host(const struct hostent *h)
+{
+	CHECK(h);
+	CHECK_STR(h->h_name, "localhost");
+	CHECK_EQ(h->h_addrtype, AF_INET);
+	CHECK_EQ(h->h_length, 4);
+	CHECK_MEM(h->h_addr_list[0], "\177\0\0\1", 4);
+	CHECK(h->h_addr_list[1] == NULL || h->h_addr_list[1] > (char *)1);
+	CHECK(h->h_aliases != NULL);
+}
+
+TEST(the_older_calls_answer_too)
+{
+	struct hostent host, *found = NULL;
+	char buf[2048];
+	int err;
+
+	go(run, NULL);
+	check_host(gethostbyname("localhost"));
+	CHECK_EQ(ran, 1);
+	check_host(gethostbyname2("localhost", AF_INET));
+	check_host(gethostbyaddr("\177\0\0\1", 4, AF_INET));
+	/* The caller's buffer is aligned in any way. */
+	for (int at = 0; at < 16; at++) {
+		CHECK_EQ(gethostbyname_r("localhost", &host, buf + at,
+					 sizeof(buf) - (size_t)at, &found,
+					 &err),
+			 0);
+		CHECK(found == &host);
+		CHECK(host.h_name >= buf && host.h_name < buf + sizeof(buf));
+		CHECK_EQ((uintptr_t)host.h_addr_list % sizeof(char *), 0);
+		check_host(&host);
+	}
+	CHECK_EQ(gethostbyname2_r("localhost", AF_INET, &host, buf, sizeof(buf),
+				  &found, &err),
+		 0);
+	check_host(found);
+	CHECK_EQ(gethostbyaddr_r("\177\0\0\1", 4, AF_INET, &host, buf,
+				 sizeof(buf), &found, &err),
+		 0);
+	check_host(found);
+	CHECK_EQ(gethostbyname_r("localhost", &host, buf, 8, &found, &err),
+		 ERANGE);
+	CHECK(!found);
+	CHECK(!gethostbyname("no such name"));
+}
+
+/* -- threads and locks -- */
+
+static atomic_int go_on;
+
+static void *end_when_told(void *arg)
+{
+	while (!atomic_load(&go_on))
+		usleep(100);
+	return arg;
+}
+
+static pthread_t thread;
+
+static void join(void *arg)
+{
+	void *ret;
+
+	CHECK_EQ(pthread_join(thread, &ret), 0);
+	CHECK(ret == arg);
+	ran++;
+}
+
+TEST(joining_a_thread_waits_alone)
+{
+	struct timespec past = { 1, 0 };
+
+	CHECK_EQ(pthread_create(&thread, NULL, end_when_told, &ran), 0);
+	go(join, &ran);
+	settle();
+	CHECK_EQ(ran, 0);
+	CHECK_EQ(pthread_timedjoin_np(thread, NULL, &past), ETIMEDOUT);
+	CHECK_EQ(pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &past),
+		 ETIMEDOUT);
+	atomic_store(&go_on, 1);
+	WAIT_FOR(ran);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static sem_t sem;
+static int turn;
+
+/* With a wait inside the lock. */
+static void count_slowly(void *arg)
+{
+	int was;
+
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	was = turn;
+	usleep(100);
+	turn = was + 1;
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+	CHECK_EQ(sem_post(&sem), 0);
+}
+
+TEST(a_lock_is_held_over_waits)
+{
+	CHECK_EQ(sem_init(&sem, 0, 0), 0);
+	for (int i = 0; i < 50; i++)
+		go(count_slowly, NULL);
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	while (turn < 50)
+		CHECK_EQ(pthread_cond_wait(&cond, &mutex), 0);
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+	for (int i = 0; i < 50; i++)
+		CHECK_EQ(sem_wait(&sem), 0);
+}
+
+/* -- the loader -- */
+
+static int loader_fds[2];
+
+static void *write_late(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&go_on))
+		;
+	usleep(20000);
+	raw_write(loader_fds[1], "x", 1);
+	return NULL;
+}
+
+static int read_in_callback(struct dl_phdr_info *info, size_t n, void *arg)
+{
+	char c;
+
+	(void)info;
+	(void)n;
+	(void)arg;
+	atomic_store(&go_on, 1);
+	CHECK_EQ(read(loader_fds[0], &c, 1), 1);
+	CHECK_EQ(ran, 0);
+	return 1;
+}
+
+/* The loader's lock is held, so the thread waits (rule S7). */
+TEST(a_callback_of_the_loader_does_not_switch)
+{
+	stream_pair(loader_fds);
+	CHECK_EQ(pthread_create(&thread, NULL, write_late, NULL), 0);
+	go(run, NULL);
+	CHECK_EQ(dl_iterate_phdr(read_in_callback, NULL), 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	WAIT_FOR(ran);
+}

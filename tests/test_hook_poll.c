@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: MIT */
+/* Libc's poll, select, epoll and sleeps from tasklets. */
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <time.h>
+#include <tuck.h>
+
+#include "sockets.h"
+#include "trace.h"
+
+static int a[2], b[2], epoll_fd;
+
+static const struct timespec a_while = { 0, 20000000 };
+
+static int long_ms(void)
+{
+	return check_limit_s() * 500;
+}
+
+static struct timespec long_time(void)
+{
+	return (struct timespec){ check_limit_s() / 2, 0 };
+}
+
+/* -- each kind of wait for a[0] or b[0]; which is ready, 0 none, or -1 -- */
+
+typedef int wait_fn(bool briefly);
+
+static int which(const struct pollfd *p)
+{
+	return (p[0].revents & POLLIN ? 1 : 0) |
+	       (p[1].revents & POLLIN ? 2 : 0);
+}
+
+static int by_poll(bool briefly)
+{
+	struct pollfd p[2] = { { a[0], POLLIN, 0 }, { b[0], POLLIN, 0 } };
+	int r = poll(p, 2, briefly ? 20 : long_ms());
+
+	return r > 0 ? which(p) : r;
+}
+
+int __poll_chk(struct pollfd *fds, nfds_t n, int ms, size_t room);
+
+static int by_poll_chk(bool briefly)
+{
+	struct pollfd p[2] = { { a[0], POLLIN, 0 }, { b[0], POLLIN, 0 } };
+	int r = __poll_chk(p, 2, briefly ? 20 : -1, sizeof(p));
+
+	return r > 0 ? which(p) : r;
+}
+
+static int by_ppoll(bool briefly)
+{
+	struct pollfd p[2] = { { a[0], POLLIN, 0 }, { b[0], POLLIN, 0 } };
+	struct timespec t = briefly ? a_while : long_time();
+	sigset_t none;
+	int r;
+
+	sigemptyset(&none);
+	r = ppoll(p, 2, &t, &none);
+	return r > 0 ? which(p) : r;
+}
+
+static int of_sets(int r, const fd_set *in)
+{
+	if (r <= 0)
+		return r;
+	return (FD_ISSET(a[0], in) ? 1 : 0) | (FD_ISSET(b[0], in) ? 2 : 0);
+}
+
+static void both(fd_set *in)
+{
+	FD_ZERO(in);
+	FD_SET(a[0], in);
+	FD_SET(b[0], in);
+}
+
+static int by_select(bool briefly)
+{
+	struct timeval t = { briefly ? 0 : check_limit_s() / 2, 20000 };
+	fd_set in;
+	int r;
+
+	both(&in);
+	r = select(b[1] + 1, &in, NULL, NULL, &t);
+	if (r == 0)
+		CHECK(t.tv_sec == 0 && t.tv_usec == 0);
+	else
+		CHECK(t.tv_sec || t.tv_usec);
+	return of_sets(r, &in);
+}
+
+static int by_pselect(bool briefly)
+{
+	struct timespec t = briefly ? a_while : long_time();
+	fd_set in, out, urgent;
+
+	both(&in);
+	FD_ZERO(&out);
+	both(&urgent);
+	return of_sets(pselect(b[1] + 1, &in, &out, &urgent, &t, NULL), &in);
+}
+
+static int of_events(int r, const struct epoll_event *e)
+{
+	int bits = 0;
+
+	for (int i = 0; i < r; i++)
+		bits |= e[i].data.fd == a[0] ? 1 : 2;
+	return r < 0 ? r : bits;
+}
+
+static int by_epoll(bool briefly)
+{
+	struct epoll_event e[4];
+	int r = epoll_wait(epoll_fd, e, 4, briefly ? 20 : -1);
+
+	return of_events(r, e);
+}
+
+static int by_epoll_pwait(bool briefly)
+{
+	struct epoll_event e[4];
+	sigset_t none;
+
+	sigemptyset(&none);
+	return of_events(epoll_pwait(epoll_fd, e, 4, briefly ? 20 : long_ms(),
+				     &none),
+			 e);
+}
+
+static int by_epoll_pwait2(bool briefly)
+{
+	struct timespec t = briefly ? a_while : long_time();
+	struct epoll_event e[4];
+
+	return of_events(epoll_pwait2(epoll_fd, e, 4, &t, NULL), e);
+}
+
+static wait_fn *const waits[] = { by_poll,	  by_poll_chk,	  by_ppoll,
+				  by_select,	  by_pselect,	  by_epoll,
+				  by_epoll_pwait, by_epoll_pwait2 };
+
+enum { WAITS = 8 };
+
+static void set_up(void)
+{
+	struct epoll_event e = { .events = EPOLLIN };
+
+	stream_pair(a);
+	pipe_pair(b);
+	epoll_fd = epoll_create1(0);
+	e.data.fd = a[0];
+	CHECK_EQ(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, a[0], &e), 0);
+	e.data.fd = b[0];
+	CHECK_EQ(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, b[0], &e), 0);
+}
+
+static int result, ended;
+
+static void wait_long(void *fn)
+{
+	result = (*(wait_fn *const *)fn)(false);
+	ended++;
+}
+
+TEST(each_waits_alone_for_either)
+{
+	char c;
+
+	set_up();
+	for (int i = 0; i < 2 * WAITS; i++) {
+		ended = 0;
+		go(wait_long, (void *)(uintptr_t)&waits[i / 2]);
+		settle();
+		CHECK_EQ(ended, 0);
+		raw_write(i % 2 ? a[1] : b[1], "x", 1);
+		WAIT_FOR(ended);
+		CHECK_EQ(result, i % 2 ? 1 : 2);
+		CHECK_EQ(read(i % 2 ? a[0] : b[0], &c, 1), 1);
+	}
+}
+
+TEST(each_says_at_once_what_is_ready)
+{
+	set_up();
+	raw_write(a[1], "x", 1);
+	raw_write(b[1], "x", 1);
+	for (int i = 0; i < WAITS; i++)
+		CHECK_EQ(waits[i](false), 3);
+}
+
+TEST(each_ends_when_its_time_is_over)
+{
+	tuck_ns start;
+
+	set_up();
+	for (int i = 0; i < WAITS; i++) {
+		start = tuck_now();
+		CHECK_EQ(waits[i](true), 0);
+		CHECK(tuck_now() - start >= TUCK_MS(20));
+	}
+}
+
+TEST(all_kinds_wait_for_one_descriptor)
+{
+	set_up();
+	for (int i = 0; i < WAITS; i++)
+		go(wait_long, (void *)(uintptr_t)&waits[i]);
+	settle();
+	CHECK_EQ(ended, 0);
+	raw_write(a[1], "x", 1);
+	WAIT_FOR(ended == WAITS);
+}
+
+/* -- what is odd -- */
+
+TEST(arguments_that_cannot_be_are_libcs_affair)
+{
+	struct timespec bad = { 0, 1000000000 };
+	struct epoll_event e;
+
+	set_up();
+	CHECK_EQ(ppoll(NULL, 0, &bad, NULL), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(select(-1, NULL, NULL, NULL, NULL), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(epoll_wait(epoll_fd, &e, 0, -1), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(epoll_wait(a[0], &e, 1, -1), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(epoll_wait(-1, &e, 1, -1), -1);
+	CHECK_EQ(errno, EBADF);
+	CHECK_EQ(nanosleep(&bad, NULL), -1);
+	CHECK_EQ(errno, EINVAL);
+	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, 0, &bad, NULL), EINVAL);
+}
+
+TEST(a_file_that_is_not_ready_does_not_spin)
+{
+	struct tuck_stats before, after;
+	FILE *f = tmpfile();
+	struct pollfd p[2] = { { fileno(f), POLLPRI, 0 }, { -1, POLLIN, 0 } };
+
+	tuck_stats(&before);
+	CHECK_EQ(poll(p, 2, 50), 0);
+	tuck_stats(&after);
+	CHECK(after.switches - before.switches < 10);
+	p[0].events = POLLIN;
+	CHECK_EQ(poll(p, 2, -1), 1);
+}
+
+TEST(a_closed_descriptor_is_told)
+{
+	struct pollfd p = { .events = POLLIN };
+
+	set_up();
+	p.fd = a[0];
+	close(a[0]);
+	CHECK_EQ(poll(&p, 1, -1), 1);
+	CHECK_EQ(p.revents, POLLNVAL);
+}
+
+TEST(poll_of_nothing_sleeps)
+{
+	tuck_ns start = tuck_now();
+
+	CHECK_EQ(poll(NULL, 0, 20), 0);
+	CHECK_EQ(select(0, NULL, NULL, NULL, &(struct timeval){ 0, 20000 }), 0);
+	CHECK(tuck_now() - start >= TUCK_MS(40));
+}
+
+static int signals;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	signals++;
+}
+
+/* What the mask lets in interrupts the wait, as POSIX has it. */
+TEST(a_mask_lets_its_signals_in)
+{
+	const struct timespec t = long_time();
+	struct epoll_event e;
+	sigset_t usr1, none;
+
+	set_up();
+	sigemptyset(&none);
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	CHECK_EQ(pthread_sigmask(SIG_BLOCK, &usr1, NULL), 0);
+	signal(SIGUSR1, count_signal);
+	raise(SIGUSR1);
+	CHECK_EQ(signals, 0);
+	CHECK_EQ(ppoll(NULL, 0, &t, &none), -1);
+	CHECK_EQ(errno, EINTR);
+	CHECK_EQ(signals, 1);
+	raise(SIGUSR1);
+	CHECK_EQ(pselect(0, NULL, NULL, NULL, &t, &none), -1);
+	CHECK_EQ(errno, EINTR);
+	CHECK_EQ(signals, 2);
+	raise(SIGUSR1);
+	CHECK_EQ(epoll_pwait(epoll_fd, &e, 1, long_ms(), &none), -1);
+	CHECK_EQ(errno, EINTR);
+	CHECK_EQ(signals, 3);
+}
+
+/* -- sleeps -- */
+
+static int in_order[3], slept;
+
+static void sleep_by(void *ms)
+{
+	int *n = ms;
+	const struct timespec t = { 0, *n * 1000000 };
+
+	if (*n == 1)
+		CHECK_EQ(usleep(1000), 0);
+	else
+		CHECK_EQ(nanosleep(&t, NULL), 0);
+	in_order[slept++] = *n;
+}
+
+TEST(sleeps_wait_alone)
+{
+	static int ms[3] = { 200, 1, 100 };
+	struct timespec t;
+	tuck_ns start = tuck_now();
+
+	for (int i = 0; i < 3; i++)
+		go(sleep_by, &ms[i]);
+	CHECK_EQ(slept, 0);
+	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, 0, &a_while, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &t);
+	t.tv_nsec += 20000000;
+	t.tv_sec += t.tv_nsec / 1000000000;
+	t.tv_nsec %= 1000000000;
+	CHECK_EQ(clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &t, NULL), 0);
+	CHECK(tuck_now() - start >= TUCK_MS(40));
+	CHECK_EQ(sleep(1), 0);
+	CHECK(tuck_now() - start >= TUCK_MS(1040));
+	WAIT_FOR(slept == 3);
+	CHECK_EQ(in_order[0], 1);
+	CHECK_EQ(in_order[2], 200);
+}
+
+static int spinning;
+
+static void stop_spin(void *arg)
+{
+	(void)arg;
+	spinning = 0;
+}
+
+TEST(sched_yield_lets_tasklets_run)
+{
+	spinning = 1;
+	go(stop_spin, NULL);
+	while (*(volatile int *)&spinning)
+		sched_yield();
+}
