@@ -97,8 +97,10 @@ int tuck__hook_offload(int (*fn)(void *arg), void (*discard)(void *arg),
 	int r;
 
 	j = make(fn, discard, arg, n);
-	if (!j)
+	if (!j) {
+		discard(arg);
 		return -ENOMEM;
+	}
 	r = tuck_sem_wait(&turns, TUCK_FOREVER);
 	if (r < 0)
 		return r;

@@ -125,18 +125,32 @@ static bool ours(void)
 	return getpid() == process;
 }
 
-static struct hooked *make(void)
+static int open_set(struct hooked *h)
 {
-	struct hooked *h = calloc(1, sizeof(*h));
+	int r;
 
-	if (!h)
-		return NULL;
 	h->set = epoll_create1(EPOLL_CLOEXEC);
-	if (h->set < 0 || pthread_setspecific(key, h) != 0) {
-		if (h->set >= 0)
-			__real_close(h->set);
+	if (h->set < 0)
+		return -errno;
+	r = pthread_setspecific(key, h);
+	if (r != 0)
+		__real_close(h->set);
+	return -r;
+}
+
+static tuck__cold int make(void)
+{
+	struct hooked *h;
+	int r;
+
+	__real_pthread_once(&once, make_key);
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		return -ENOMEM;
+	r = open_set(h);
+	if (r < 0) {
 		free(h);
-		return NULL;
+		return r;
 	}
 	pthread_mutex_init(&h->lock, NULL);
 	for (int i = 0; i < BUCKETS; i++)
@@ -144,16 +158,8 @@ static struct hooked *make(void)
 	__real_pthread_mutex_lock(&all_lock);
 	tuck__link_before(&all, &h->link);
 	__real_pthread_mutex_unlock(&all_lock);
-	return h;
-}
-
-static tuck__noinline struct hooked *here(void)
-{
-	if (tuck__likely(mine != NULL))
-		return mine;
-	__real_pthread_once(&once, make_key);
-	mine = make();
-	return mine;
+	mine = h;
+	return 0;
 }
 
 /* -- arming and firing, under the lock -- */
@@ -313,12 +319,13 @@ static int add(struct wait *w, const struct pollfd *p)
 static tuck__noinline int enter(struct wait **ret_wait,
 				const struct pollfd *fds, nfds_t n)
 {
-	struct hooked *h = here();
-	struct wait *w = NULL;
-	int r = 0;
+	int r = mine ? 0 : make();
+	struct hooked *h = mine;
+	struct wait *w;
 
-	if (h)
-		w = calloc(1, sizeof(*w) + n * sizeof(w->of[0]));
+	if (r < 0)
+		return r;
+	w = calloc(1, sizeof(*w) + n * sizeof(w->of[0]));
 	if (!w)
 		return -ENOMEM;
 	w->in = h;
