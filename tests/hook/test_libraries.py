@@ -19,7 +19,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../examples"))
 from kit import Skip, client, main, need, server, test, text, until
 
-HOOK = sys.argv[1]
+HOOK = os.path.abspath(sys.argv[1])
 PROGRAMS = {os.path.basename(path): path for path in sys.argv[2:]}
 MANY = 500
 SAYS = re.compile(r"(\d+) requests, (\d+) begun at the first end, "
