@@ -80,6 +80,46 @@ tls() {
 		END { exit bad }'
 }
 
+cat >"$tmp/pipe.c" <<'END'
+#include <tuck.h>
+#include <unistd.h>
+
+static int ends[2];
+
+static void fn(void *arg)
+{
+	if (write(ends[1], arg, 1) != 1)
+		_exit(2);
+}
+
+int main(void)
+{
+	char c = 0;
+
+	if (pipe(ends) < 0 || tuck_go(fn, "x") < 0)
+		return 1;
+	return read(ends[0], &c, 1) != 1 || c != 'x';
+}
+END
+
+# Without the hook, the first read would stop the one who is to write.
+hook() {
+	package=tuck-hook
+	# shellcheck disable=SC2046
+	${CC:-cc} -O2 -Wall -Werror "$tmp/pipe.c" -o "$tmp/linked" \
+		$(flags --cflags --libs)
+	LD_LIBRARY_PATH=$lib timeout 60 "$tmp/linked"
+	package=tuck
+	# shellcheck disable=SC2046
+	${CC:-cc} -O2 -Wall -Werror "$tmp/pipe.c" -o "$tmp/preloaded" \
+		$(flags --cflags --libs)
+	package=tuck-hook
+	preload=$(flags --variable=preload)
+	[ ! -e "$preload" ] ||		# not built under sanitizers
+		LD_LIBRARY_PATH=$lib LD_PRELOAD=$preload timeout 60 \
+			"$tmp/preloaded"
+}
+
 install() {
 	DESTDIR=$tmp/root meson install -C "$build" --no-rebuild --quiet
 	pc=$(find "$tmp/root" -name tuck.pc)
@@ -111,6 +151,7 @@ install() {
 	LD_LIBRARY_PATH=$lib "$tmp/ours" | cmp - "$tmp/want"
 	preempt
 	[ ! -e "$PKG_CONFIG_PATH/tuck-tls.pc" ] || tls
+	[ ! -e "$lib/libtuck-hook-static.a" ] || hook
 	# Nothing is exported but what the headers promise.
 	nm -D --defined-only "$lib/libtuck.so" | awk '$2 ~ /[TDBRVW]/ &&
 		$3 !~ /^tuck_[a-z]/ { print "exported:", $3; bad = 1 }
