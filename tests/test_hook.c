@@ -11,10 +11,8 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
-#include <tuck.h>
 
-#include "sockets.h"
-#include "trace.h"
+#include "hooked.h"
 
 #define LARGE (1 << 20)
 
@@ -152,25 +150,25 @@ static void check_input_waits(void (*pair)(int fd[2]), input_fn *input)
 	close(fd[0]);
 }
 
-TEST(each_read_waits_alone_for_a_unix_socket)
+HOOKED_TEST(each_read_waits_alone_for_a_unix_socket)
 {
 	for (int i = 0; i < INPUTS; i++)
 		check_input_waits(stream_pair, inputs[i]);
 }
 
-TEST(each_read_waits_alone_for_tcp)
+HOOKED_TEST(each_read_waits_alone_for_tcp)
 {
 	for (int i = 0; i < INPUTS; i++)
 		check_input_waits(tcp_pair, inputs[i]);
 }
 
-TEST(reads_of_pipes_wait_alone)
+HOOKED_TEST(reads_of_pipes_wait_alone)
 {
 	for (int i = OF_SOCKETS; i < INPUTS; i++)
 		check_input_waits(pipe_pair, inputs[i]);
 }
 
-TEST(what_does_not_block_still_does_not)
+HOOKED_TEST(what_does_not_block_still_does_not)
 {
 	int fd[2];
 
@@ -191,7 +189,7 @@ TEST(what_does_not_block_still_does_not)
 }
 
 /* The flag is of what is open, however the number came to be. */
-TEST(a_duplicate_and_a_passed_flag_are_known)
+HOOKED_TEST(a_duplicate_and_a_passed_flag_are_known)
 {
 	int fd[2], copy;
 
@@ -208,7 +206,7 @@ TEST(a_duplicate_and_a_passed_flag_are_known)
 	CHECK_EQ(in.r, 1);
 }
 
-TEST(a_read_ends_when_its_time_is_over)
+HOOKED_TEST(a_read_ends_when_its_time_is_over)
 {
 	tuck_ns start = tuck_now();
 	int fd[2];
@@ -225,7 +223,7 @@ TEST(a_read_ends_when_its_time_is_over)
 	}
 }
 
-TEST(errors_are_those_of_libc)
+HOOKED_TEST(errors_are_those_of_libc)
 {
 	static const struct iovec none[IOV_MAX + 1];
 	int fd[2], closed;
@@ -250,7 +248,7 @@ TEST(errors_are_those_of_libc)
 	CHECK_EQ(write(fd[0], in.buf, 0), 0);
 }
 
-TEST(files_are_read_and_written)
+HOOKED_TEST(files_are_read_and_written)
 {
 	FILE *f = tmpfile();
 	int fd = fileno(f);
@@ -263,7 +261,7 @@ TEST(files_are_read_and_written)
 	CHECK_EQ(read(fd, back, 1), 0);
 }
 
-TEST(msg_waitall_waits_for_all)
+HOOKED_TEST(msg_waitall_waits_for_all)
 {
 	int fd[2];
 
@@ -295,7 +293,7 @@ static ssize_t all_by_recvmsg(int fd, void *buf, size_t n)
 	return recvmsg(fd, &msg, MSG_WAITALL);
 }
 
-TEST(msg_waitall_collects_the_parts)
+HOOKED_TEST(msg_waitall_collects_the_parts)
 {
 	input_fn *const fns[] = { all_by_recv, all_by_recvmsg };
 	int fd[2];
@@ -415,7 +413,7 @@ static void check_output_waits(void (*pair)(int fd[2]), output_fn *output,
 	close(fd[1]);
 }
 
-TEST(each_write_to_a_unix_socket_is_whole)
+HOOKED_TEST(each_write_to_a_unix_socket_is_whole)
 {
 	for (int i = 0; i < OUTPUTS; i++)
 		check_output_waits(stream_pair, outputs[i], 1, 0);
@@ -430,19 +428,19 @@ static void small_tcp_pair(int fd[2])
 	setsockopt(fd[1], SOL_SOCKET, SO_RCVBUF, &n, sizeof(n));
 }
 
-TEST(each_write_to_tcp_is_whole)
+HOOKED_TEST(each_write_to_tcp_is_whole)
 {
 	for (int i = 0; i < OUTPUTS; i++)
 		check_output_waits(small_tcp_pair, outputs[i], 1, 0);
 }
 
-TEST(writes_to_pipes_are_whole)
+HOOKED_TEST(writes_to_pipes_are_whole)
 {
 	for (int i = FOR_SOCKETS - 1; i < OUTPUTS; i++)
 		check_output_waits(pipe_pair, outputs[i], 0, 1);
 }
 
-TEST(a_write_that_does_not_block_is_as_long_as_there_is_room)
+HOOKED_TEST(a_write_that_does_not_block_is_as_long_as_there_is_room)
 {
 	ssize_t r;
 	int fd[2];
@@ -459,7 +457,7 @@ TEST(a_write_that_does_not_block_is_as_long_as_there_is_room)
 	CHECK(r > PIPE_BUF && r < LARGE);
 }
 
-TEST(a_write_whose_time_is_over_says_how_much_went)
+HOOKED_TEST(a_write_whose_time_is_over_says_how_much_went)
 {
 	ssize_t r;
 	int fd[2];
@@ -480,7 +478,7 @@ static void count_sigpipe(int sig)
 	pipes_broken++;
 }
 
-TEST(sigpipe_comes_with_epipe)
+HOOKED_TEST(sigpipe_comes_with_epipe)
 {
 	int fd[2];
 
@@ -507,7 +505,7 @@ static void datagram_pair(int fd[2])
 	CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, fd), 0);
 }
 
-TEST(datagrams_keep_their_bounds)
+HOOKED_TEST(datagrams_keep_their_bounds)
 {
 	struct iovec iov[3] = { { in.buf, 8 },
 				{ in.buf + 8, 8 },
@@ -561,7 +559,7 @@ static void check_many(int from)
 	WAIT_FOR(out.ended);
 }
 
-TEST(datagrams_wait_for_room)
+HOOKED_TEST(datagrams_wait_for_room)
 {
 	int fd[2];
 
@@ -595,7 +593,7 @@ static void accept_one(void *how)
 	close(r);
 }
 
-TEST(accept_waits_alone)
+HOOKED_TEST(accept_waits_alone)
 {
 	struct sockaddr_in addr;
 	int fd;
@@ -621,7 +619,7 @@ TEST(accept_waits_alone)
 	CHECK_EQ(errno, EAGAIN);
 }
 
-TEST(a_connection_is_refused)
+HOOKED_TEST(a_connection_is_refused)
 {
 	struct sockaddr_in addr;
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -643,7 +641,7 @@ static void connect_to_box(void *arg)
 	connected++;
 }
 
-TEST(connect_waits_for_a_full_backlog)
+HOOKED_TEST(connect_waits_for_a_full_backlog)
 {
 	listener = socket(AF_UNIX, SOCK_STREAM, 0);
 	box.sun_family = AF_UNIX;
@@ -668,7 +666,7 @@ static void *close_fd(void *fd)
 	return NULL;
 }
 
-TEST(closing_ends_a_wait)
+HOOKED_TEST(closing_ends_a_wait)
 {
 	int fd[2], other[2];
 
@@ -701,7 +699,7 @@ TEST(closing_ends_a_wait)
 }
 
 /* As fclose() does, and whatever else is not hooked. */
-TEST(a_number_that_was_closed_unseen_is_used_again)
+HOOKED_TEST(a_number_that_was_closed_unseen_is_used_again)
 {
 	int fd[2], again[2];
 
@@ -728,7 +726,7 @@ TEST(a_number_that_was_closed_unseen_is_used_again)
 }
 
 /* The old one lives on elsewhere, and is still in the kernel's set. */
-TEST(a_number_whose_first_owner_has_a_duplicate_is_used_again)
+HOOKED_TEST(a_number_whose_first_owner_has_a_duplicate_is_used_again)
 {
 	int fd[2], again[2], copy;
 
@@ -769,7 +767,7 @@ static void write_much(void *arg)
 	writers_done++;
 }
 
-TEST(readers_and_a_writer_share_a_descriptor)
+HOOKED_TEST(readers_and_a_writer_share_a_descriptor)
 {
 	size_t left = LARGE;
 
@@ -796,7 +794,7 @@ TEST(readers_and_a_writer_share_a_descriptor)
 
 /* -- the ends of tasklets -- */
 
-TEST(a_killed_reader_leaves_nothing)
+HOOKED_TEST(a_killed_reader_leaves_nothing)
 {
 	tuck_id id;
 	int fd[2];
@@ -812,7 +810,7 @@ TEST(a_killed_reader_leaves_nothing)
 	CHECK_EQ(in.r, 1);
 }
 
-TEST(a_cancelled_reader_is_told)
+HOOKED_TEST(a_cancelled_reader_is_told)
 {
 	tuck_id id;
 	int fd[2];
@@ -835,7 +833,7 @@ static int kill_if_hook(const struct tuck_task_info *info, void *arg)
 }
 
 /* Whoever ends all it finds ends that one, too. */
-TEST(the_next_wait_has_a_pump_again)
+HOOKED_TEST(the_next_wait_has_a_pump_again)
 {
 	int killed = 0;
 
@@ -853,7 +851,7 @@ TEST(the_next_wait_has_a_pump_again)
 	CHECK_EQ(in.r, 1);
 }
 
-TEST(no_tasklet_is_left_when_nobody_waits)
+HOOKED_TEST(no_tasklet_is_left_when_nobody_waits)
 {
 	struct tuck_stats stats;
 	int fd[2];
@@ -880,7 +878,7 @@ static void *wait_in_proc(void *arg)
 	return NULL;
 }
 
-TEST(the_end_of_a_proc_leaves_nothing_open)
+HOOKED_TEST(the_end_of_a_proc_leaves_nothing_open)
 {
 	int n;
 
@@ -905,7 +903,7 @@ static void *read_as_thread(void *arg)
 	return NULL;
 }
 
-TEST(a_thread_that_is_no_proc_is_left_alone)
+HOOKED_TEST(a_thread_that_is_no_proc_is_left_alone)
 {
 	pthread_t thread;
 	int fd[2];
@@ -952,7 +950,7 @@ static void raise_it(void *arg)
 }
 
 /* Rule S7: what must not switch waits as the thread. */
-TEST(a_signal_handler_does_not_switch)
+HOOKED_TEST(a_signal_handler_does_not_switch)
 {
 	pthread_t thread;
 
@@ -968,7 +966,7 @@ TEST(a_signal_handler_does_not_switch)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
-TEST(the_child_of_a_tasklet_has_libcs_own)
+HOOKED_TEST(the_child_of_a_tasklet_has_libcs_own)
 {
 	int fd[2], status;
 	pid_t pid;
@@ -993,7 +991,7 @@ TEST(the_child_of_a_tasklet_has_libcs_own)
 }
 
 /* Which has our memory, but a table of descriptors of its own. */
-TEST(what_a_child_of_vfork_closes_is_still_open)
+HOOKED_TEST(what_a_child_of_vfork_closes_is_still_open)
 {
 	int fd[2], status;
 	pid_t pid;

@@ -5,10 +5,8 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
-#include <tuck.h>
 
-#include "sockets.h"
-#include "trace.h"
+#include "hooked.h"
 
 static int ran;
 
@@ -41,7 +39,7 @@ static void check_v4(const struct addrinfo *found, const char *text)
 	CHECK_EQ(ntohs(sin->sin_port), 80);
 }
 
-TEST(a_number_needs_no_other_thread)
+HOOKED_TEST(a_number_needs_no_other_thread)
 {
 	struct addrinfo *found = NULL, hints = { .ai_family = AF_INET };
 
@@ -61,7 +59,7 @@ static void ask_name(void)
 	freeaddrinfo(found);
 }
 
-TEST(a_name_is_asked_by_another_thread)
+HOOKED_TEST(a_name_is_asked_by_another_thread)
 {
 	struct addrinfo *found = NULL, hints = { .ai_family = AF_INET,
 						 .ai_socktype = SOCK_STREAM };
@@ -88,14 +86,14 @@ static void resolve(void *arg)
 	resolved++;
 }
 
-TEST(many_names_at_once)
+HOOKED_TEST(many_names_at_once)
 {
 	for (int i = 0; i < 200; i++)
 		go(resolve, NULL);
 	WAIT_FOR(resolved == 200);
 }
 
-TEST(who_is_killed_leaves_the_answer)
+HOOKED_TEST(who_is_killed_leaves_the_answer)
 {
 	tuck_id id = go(resolve, NULL);
 
@@ -117,7 +115,7 @@ static void ask_address(void)
 		 0);
 }
 
-TEST(an_address_gets_its_name)
+HOOKED_TEST(an_address_gets_its_name)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET,
 				   .sin_port = htons(80) };
@@ -155,7 +153,7 @@ static void ask_older(void)
 	check_host(gethostbyname("localhost"));
 }
 
-TEST(the_older_calls_answer_too)
+HOOKED_TEST(the_older_calls_answer_too)
 {
 	struct hostent host, *found = NULL;
 	char buf[2048];
@@ -211,7 +209,7 @@ static void join(void *arg)
 	ran++;
 }
 
-TEST(joining_a_thread_waits_alone)
+HOOKED_TEST(joining_a_thread_waits_alone)
 {
 	struct timespec past = { 1, 0 };
 
@@ -246,7 +244,7 @@ static void count_slowly(void *arg)
 	CHECK_EQ(sem_post(&sem), 0);
 }
 
-TEST(a_lock_is_held_over_waits)
+HOOKED_TEST(a_lock_is_held_over_waits)
 {
 	CHECK_EQ(sem_init(&sem, 0, 0), 0);
 	for (int i = 0; i < 50; i++)
@@ -287,7 +285,7 @@ static int read_in_callback(struct dl_phdr_info *info, size_t n, void *arg)
 }
 
 /* The loader's lock is held, so the thread waits (rule S7). */
-TEST(a_callback_of_the_loader_does_not_switch)
+HOOKED_TEST(a_callback_of_the_loader_does_not_switch)
 {
 	stream_pair(loader_fds);
 	CHECK_EQ(pthread_create(&thread, NULL, write_late, NULL), 0);

@@ -5,10 +5,8 @@
  */
 #include <netdb.h>
 #include <sys/resource.h>
-#include <tuck.h>
 
-#include "sockets.h"
-#include "trace.h"
+#include "hooked.h"
 
 static int fail_in;		/* the how-manieth request fails; 0: none */
 static int fds[2], ended, err;
@@ -143,7 +141,7 @@ static void fail_each(call_fn *fn, int at_least)
 	CHECK(nth > at_least);
 }
 
-TEST(without_memory_a_call_says_so)
+HOOKED_TEST(without_memory_a_call_says_so)
 {
 	fail_each(call_read, 2);	/* the proc's part, too */
 	fail_each(call_poll, 1);
@@ -154,7 +152,7 @@ TEST(without_memory_a_call_says_so)
 }
 
 /* The first wait of a proc needs a descriptor. */
-TEST(without_a_descriptor_a_call_says_so)
+HOOKED_TEST(without_a_descriptor_a_call_says_so)
 {
 	struct rlimit limit, none;
 

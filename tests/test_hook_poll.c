@@ -4,10 +4,8 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <time.h>
-#include <tuck.h>
 
-#include "sockets.h"
-#include "trace.h"
+#include "hooked.h"
 
 static int a[2], b[2], epoll_fd;
 
@@ -166,7 +164,7 @@ static void wait_long(void *fn)
 	ended++;
 }
 
-TEST(each_waits_alone_for_either)
+HOOKED_TEST(each_waits_alone_for_either)
 {
 	char c;
 
@@ -183,7 +181,7 @@ TEST(each_waits_alone_for_either)
 	}
 }
 
-TEST(each_says_at_once_what_is_ready)
+HOOKED_TEST(each_says_at_once_what_is_ready)
 {
 	set_up();
 	raw_write(a[1], "x", 1);
@@ -192,7 +190,7 @@ TEST(each_says_at_once_what_is_ready)
 		CHECK_EQ(waits[i](false), 3);
 }
 
-TEST(each_ends_when_its_time_is_over)
+HOOKED_TEST(each_ends_when_its_time_is_over)
 {
 	tuck_ns start;
 
@@ -204,7 +202,7 @@ TEST(each_ends_when_its_time_is_over)
 	}
 }
 
-TEST(all_kinds_wait_for_one_descriptor)
+HOOKED_TEST(all_kinds_wait_for_one_descriptor)
 {
 	set_up();
 	for (int i = 0; i < WAITS; i++)
@@ -217,7 +215,7 @@ TEST(all_kinds_wait_for_one_descriptor)
 
 /* -- what is odd -- */
 
-TEST(arguments_that_cannot_be_are_libcs_affair)
+HOOKED_TEST(arguments_that_cannot_be_are_libcs_affair)
 {
 	struct timespec bad = { 0, 1000000000 };
 	struct epoll_event e;
@@ -238,7 +236,7 @@ TEST(arguments_that_cannot_be_are_libcs_affair)
 	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, 0, &bad, NULL), EINVAL);
 }
 
-TEST(a_file_that_is_not_ready_does_not_spin)
+HOOKED_TEST(a_file_that_is_not_ready_does_not_spin)
 {
 	struct tuck_stats before, after;
 	FILE *f = tmpfile();
@@ -252,7 +250,7 @@ TEST(a_file_that_is_not_ready_does_not_spin)
 	CHECK_EQ(poll(p, 2, -1), 1);
 }
 
-TEST(a_closed_descriptor_is_told)
+HOOKED_TEST(a_closed_descriptor_is_told)
 {
 	struct pollfd p = { .events = POLLIN };
 
@@ -263,7 +261,7 @@ TEST(a_closed_descriptor_is_told)
 	CHECK_EQ(p.revents, POLLNVAL);
 }
 
-TEST(poll_of_nothing_sleeps)
+HOOKED_TEST(poll_of_nothing_sleeps)
 {
 	tuck_ns start = tuck_now();
 
@@ -281,7 +279,7 @@ static void count_signal(int sig)
 }
 
 /* What the mask lets in interrupts the wait, as POSIX has it. */
-TEST(a_mask_lets_its_signals_in)
+HOOKED_TEST(a_mask_lets_its_signals_in)
 {
 	const struct timespec t = long_time();
 	struct epoll_event e;
@@ -324,7 +322,7 @@ static void sleep_by(void *ms)
 	in_order[slept++] = *n;
 }
 
-TEST(sleeps_wait_alone)
+HOOKED_TEST(sleeps_wait_alone)
 {
 	static int ms[3] = { 200, 1, 100 };
 	struct timespec t;
@@ -355,7 +353,7 @@ static void stop_spin(void *arg)
 	spinning = 0;
 }
 
-TEST(sched_yield_lets_tasklets_run)
+HOOKED_TEST(sched_yield_lets_tasklets_run)
 {
 	spinning = 1;
 	go(stop_spin, NULL);
