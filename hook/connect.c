@@ -6,6 +6,7 @@
  * EAGAIN; without that, all but one of those who are woken by a connection
  * would stop their threads.
  */
+#include <fcntl.h>
 #include <stddef.h>
 
 #include "hook/hook.h"
@@ -40,9 +41,11 @@ static int finish(int fd)
 {
 	tuck_ns until = 0;
 
-	errno = EAGAIN;
-	if (tuck__hook_again(fd, POLLOUT, &until))
-		return result_of(fd);
+	do {
+		if (!tuck__hook_would_block(fd, POLLOUT, O_PATH))
+			return result_of(fd);
+		errno = EAGAIN;
+	} while (tuck__hook_again(fd, POLLOUT, &until));
 	if (errno == EAGAIN)
 		errno = EINPROGRESS;
 	return -1;

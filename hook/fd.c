@@ -87,9 +87,11 @@ static tuck__noinline bool begin(int fd, short events, tuck_ns *until)
 	return true;
 }
 
-static bool ended(int r)
+/* With a time limit of its own a call is not begun again: signal(7). */
+static bool ended(int r, tuck_ns until)
 {
-	if (r == 0)
+	if (r == 0 ||
+	    (r == -EINTR && until == TUCK_FOREVER && tuck__hook_restarts()))
 		return true;
 	errno = r == -ETIMEDOUT ? EAGAIN : -r;
 	return false;
@@ -100,7 +102,7 @@ bool tuck__hook_again(int fd, short events, tuck_ns *until)
 	struct pollfd p = { .fd = fd, .events = events };
 
 	return begin(fd, events, until) &&
-	       ended(tuck__hook_wait(&p, 1, *until));
+	       ended(tuck__hook_wait(&p, 1, *until), *until);
 }
 
 bool tuck__hook_later(int fd, short events, tuck_ns *until)
@@ -110,6 +112,6 @@ bool tuck__hook_later(int fd, short events, tuck_ns *until)
 	if (!begin(fd, events, until))
 		return false;
 	if (soon > *until)
-		return ended(-ETIMEDOUT);
-	return ended(tuck_sleep(soon));
+		return ended(-ETIMEDOUT, *until);
+	return ended(tuck_sleep(soon), *until);
 }

@@ -29,10 +29,17 @@ static inline bool tuck__hook_on(void)
 
 /*
  * Wait until one of these may be ready: 0, so look again; -ETIMEDOUT, -EBADF
- * if one was closed by close(), -ECANCELED, -ENOMEM, or an error of
+ * if one was closed by close(), -EINTR, -ECANCELED, -ENOMEM, or an error of
  * epoll_ctl(2).
  */
 int tuck__hook_wait(const struct pollfd *fds, nfds_t n, tuck_ns deadline);
+
+/*
+ * Whether the caller is one whose waits signals interrupt: the proc's main
+ * tasklet; and whether the handler of the last one had SA_RESTART.
+ */
+bool tuck__hook_interruptible(void);
+bool tuck__hook_restarts(void);
 
 /*
  * After a call that was not to block has failed: wait, if it was for want of

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The sleep family, which no signal interrupts, and sched_yield. A tasklet
- * that was cancelled does not sleep: ECANCELED, which POSIX does not know.
+ * The sleep family, and sched_yield. A tasklet that was cancelled does not
+ * sleep: ECANCELED, which POSIX does not know.
  */
 #include <stddef.h>
 #include <time.h>
@@ -24,25 +24,61 @@ static int fail(int r)
 	return -1;
 }
 
+/* A signal interrupts a main tasklet's. */
+static int rest(tuck_ns deadline)
+{
+	int r;
+
+	if (!tuck__hook_interruptible())
+		return tuck_sleep(deadline);
+	r = tuck__hook_wait(NULL, 0, deadline);
+	if (r == -ENOMEM)
+		return tuck_sleep(deadline);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+static struct timespec left_until(tuck_ns deadline)
+{
+	tuck_ns left = deadline - tuck_now();
+
+	if (left < 0)
+		left = 0;
+	return (struct timespec){ left / TUCK_SEC(1), left % TUCK_SEC(1) };
+}
+
+/* What is left is rounded up. */
 unsigned __wrap_sleep(unsigned s)
 {
+	tuck_ns deadline = tuck_after(TUCK_SEC((tuck_ns)s));
+	struct timespec left;
+
 	if (!tuck__hook_on())
 		return __real_sleep(s);
-	return tuck_sleep(tuck_after(TUCK_SEC((tuck_ns)s))) == 0 ? 0 : s;
+	if (rest(deadline) == 0)
+		return 0;
+	left = left_until(deadline);
+	return (unsigned)left.tv_sec + (left.tv_nsec > 0);
 }
 
 int __wrap_usleep(useconds_t us)
 {
 	if (!tuck__hook_on())
 		return __real_usleep(us);
-	return fail(tuck_sleep(tuck_after(TUCK_US((tuck_ns)us))));
+	return fail(rest(tuck_after(TUCK_US((tuck_ns)us))));
 }
 
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left)
 {
+	tuck_ns deadline;
+	int r;
+
 	if (!tuck__hook_on() || !valid(t))
 		return __real_nanosleep(t, left);
-	return fail(tuck_sleep(tuck__hook_deadline(t)));
+	deadline = tuck__hook_deadline(t);
+	r = rest(deadline);
+	if (r < 0 && left)
+		*left = left_until(deadline);
+	return fail(r);
 }
 
 /* Clocks of CPU time, and those that a jump of the time of day would move. */
@@ -50,6 +86,7 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 			   struct timespec *left)
 {
 	tuck_ns deadline;
+	int r;
 
 	if (!tuck__hook_on() || !valid(t) ||
 	    (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC &&
@@ -57,7 +94,10 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 		return __real_clock_nanosleep(clock, flags, t, left);
 	deadline = flags & TIMER_ABSTIME ? tuck__lot_deadline(clock, t) :
 					   tuck__hook_deadline(t);
-	return -tuck_sleep(deadline);
+	r = rest(deadline);
+	if (r < 0 && left && !(flags & TIMER_ABSTIME))
+		*left = left_until(deadline);
+	return -r;
 }
 
 /* Whoever spins until another one has done something may wait for a tasklet. */

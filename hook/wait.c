@@ -23,6 +23,8 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <tuck/debug.h>
 #include <tuck/io.h>
 #include <tuck/sync.h>
 #include <unistd.h>
@@ -58,6 +60,10 @@ struct hooked {
 	int set;
 	atomic_int waits;	/* that have not fired */
 	tuck_id pump;		/* 0: there is none */
+	int interrupt;		/* eventfd that a signal handler writes to */
+	atomic_bool interrupted, restarts;
+	tuck_id main;		/* whose wait that ends */
+	struct wait *of_main;
 	struct tuck__link buckets[BUCKETS];
 };
 
@@ -95,6 +101,7 @@ static void end_thread(void *arg)
 	__real_pthread_mutex_unlock(&all_lock);
 	mine = NULL;
 	tuck_fd_close(h->set);
+	__real_close(h->interrupt);
 	free(h);
 }
 
@@ -125,17 +132,53 @@ static bool ours(void)
 	return getpid() == process;
 }
 
+/* In a signal handler. */
+static void handled(bool restarts)
+{
+	const uint64_t one = 1;
+	int err = errno;
+
+	if (!mine)
+		return;
+	atomic_store(&mine->restarts, restarts);
+	atomic_store(&mine->interrupted, true);
+	while (__real_write(mine->interrupt, &one, sizeof(one)) < 0 &&
+	       errno == EINTR)
+		;
+	errno = err;
+}
+
+static int find_main(const struct tuck_task_info *info, void *arg)
+{
+	*(tuck_id *)arg = info->main;
+	return 1;
+}
+
+static void close_set(const struct hooked *h)
+{
+	if (h->set >= 0)
+		__real_close(h->set);
+	if (h->interrupt >= 0)
+		__real_close(h->interrupt);
+}
+
+/* The eventfd is never read: each write is an edge. */
 static int open_set(struct hooked *h)
 {
+	struct epoll_event e = { .events = EPOLLIN | EPOLLET };
 	int r;
 
 	h->set = epoll_create1(EPOLL_CLOEXEC);
-	if (h->set < 0)
-		return -errno;
-	r = pthread_setspecific(key, h);
-	if (r != 0)
-		__real_close(h->set);
-	return -r;
+	h->interrupt = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	e.data.fd = h->interrupt;
+	if (h->set < 0 || h->interrupt < 0 ||
+	    epoll_ctl(h->set, EPOLL_CTL_ADD, h->interrupt, &e) < 0)
+		r = -errno;
+	else
+		r = -pthread_setspecific(key, h);
+	if (r < 0)
+		close_set(h);
+	return r;
 }
 
 static tuck__cold int make(void)
@@ -158,7 +201,9 @@ static tuck__cold int make(void)
 	__real_pthread_mutex_lock(&all_lock);
 	tuck__link_before(&all, &h->link);
 	__real_pthread_mutex_unlock(&all_lock);
+	tuck_each(find_main, &h->main);
 	mine = h;
+	atomic_store(&tuck__handled, handled);
 	return 0;
 }
 
@@ -214,6 +259,13 @@ static void fire_all(struct hooked *h, int fd, uint32_t events, int result)
 	}
 }
 
+/* Unless the signal came before its wait began. */
+static void interrupt(struct hooked *h)
+{
+	if (h->of_main && atomic_exchange(&h->interrupted, false))
+		fire(h->of_main, -EINTR);
+}
+
 /* -- the pump -- */
 
 static bool deliver(struct hooked *h)
@@ -225,6 +277,10 @@ static bool deliver(struct hooked *h)
 	for (int i = 0; i < n; i++) {
 		int fd = events[i].data.fd, r;
 
+		if (fd == h->interrupt) {
+			interrupt(h);
+			continue;
+		}
 		fire_all(h, fd, events[i].events, 0);
 		r = arm(h, fd);		/* for those who want others */
 		if (r < 0)
@@ -283,6 +339,8 @@ static void leave(struct wait **wait)
 	__real_pthread_mutex_lock(&h->lock);
 	for (size_t i = 0; i < w->n; i++)
 		tuck__link_cut(&w->of[i].link);
+	if (h->of_main == w)
+		h->of_main = NULL;
 	if (!w->fired) {
 		atomic_fetch_sub(&waits_n, 1);
 		last = --h->waits == 0;
@@ -333,10 +391,14 @@ static tuck__noinline int enter(struct wait **ret_wait,
 	__real_pthread_mutex_lock(&h->lock);
 	h->waits++;
 	atomic_fetch_add(&waits_n, 1);
+	if (h->main == tuck_self()) {
+		h->of_main = w;
+		atomic_store(&h->interrupted, false);
+	}
 	for (nfds_t i = 0; i < n && r == 0; i++)
 		r = add(w, &fds[i]);
 	__real_pthread_mutex_unlock(&h->lock);
-	return r == 0 && w->n > 0 ? start_pump(h) : r;
+	return r == 0 && (w->n > 0 || h->of_main == w) ? start_pump(h) : r;
 }
 
 /* A wake-up may have come with the deadline. */
@@ -373,6 +435,16 @@ int tuck__hook_wait(const struct pollfd *fds, nfds_t n, tuck_ns deadline)
 	return r < 0 ? r : outcome(w, tuck_sem_wait(&w->sem, deadline));
 }
 
+bool tuck__hook_interruptible(void)
+{
+	return (mine || make() == 0) && mine->main == tuck_self();
+}
+
+bool tuck__hook_restarts(void)
+{
+	return atomic_load(&mine->restarts);
+}
+
 /* -- closing -- */
 
 bool tuck__hook_ours(void)
@@ -401,7 +473,8 @@ bool tuck__hook_closing(unsigned first, unsigned last)
 
 	if (!process || !ours() || tuck__handling())
 		return true;
-	if (mine && first == last && (int)first == mine->set)
+	if (mine && first == last &&
+	    ((int)first == mine->set || (int)first == mine->interrupt))
 		return false;
 	if (tuck__likely(atomic_load(&waits_n) == 0))
 		return true;

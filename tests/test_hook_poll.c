@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Libc's poll, select, epoll and sleeps from tasklets. */
+#include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -304,6 +306,116 @@ HOOKED_TEST(a_mask_lets_its_signals_in)
 	CHECK_EQ(epoll_pwait(epoll_fd, &e, 1, long_ms(), &none), -1);
 	CHECK_EQ(errno, EINTR);
 	WAIT_FOR(signals == 3);
+}
+
+/* -- interrupts -- */
+
+static atomic_int interrupts;
+static atomic_bool enough;
+static pthread_t main_thread;
+
+static void note_signal(int sig)
+{
+	(void)sig;
+	atomic_fetch_add(&interrupts, 1);
+}
+
+static void *interrupt_often(void *arg)
+{
+	while (!atomic_load(&enough)) {
+		usleep(2000);
+		pthread_kill(main_thread, SIGUSR1);
+		if (arg && atomic_load(&interrupts) == 5)
+			raw_write(*(int *)arg, "x", 1);
+	}
+	return NULL;
+}
+
+static void handle_usr1(int flags)
+{
+	struct sigaction action = { .sa_handler = note_signal,
+				    .sa_flags = flags };
+
+	CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+	main_thread = pthread_self();
+	atomic_store(&interrupts, 0);
+	atomic_store(&enough, false);
+}
+
+static void read_uninterrupted(void *arg)
+{
+	char c;
+
+	(void)arg;
+	CHECK_EQ(read(b[0], &c, 1), 1);
+	ended++;
+}
+
+HOOKED_TEST(a_signal_interrupts_what_main_waits_in)
+{
+	struct timespec t = long_time(), left = { 0, 0 };
+	pthread_t thread;
+	char c;
+
+	set_up();
+	go(read_uninterrupted, NULL);
+	settle();
+	handle_usr1(0);
+	CHECK_EQ(pthread_create(&thread, NULL, interrupt_often, NULL), 0);
+	for (int i = 0; i < WAITS; i++) {
+		CHECK_EQ(waits[i](false), -1);
+		CHECK_EQ(errno, EINTR);
+	}
+	CHECK_EQ(read(a[0], &c, 1), -1);
+	CHECK_EQ(errno, EINTR);
+	CHECK_EQ(nanosleep(&t, &left), -1);
+	CHECK_EQ(errno, EINTR);
+	CHECK(left.tv_sec > 0 || left.tv_nsec > 0);
+	CHECK(left.tv_sec <= t.tv_sec);
+	CHECK_EQ(clock_nanosleep(CLOCK_MONOTONIC, 0, &t, NULL), EINTR);
+	CHECK(sleep(1000) > 0);
+	atomic_store(&enough, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(ended, 0);
+	raw_write(b[1], "x", 1);
+	WAIT_FOR(ended);
+}
+
+HOOKED_TEST(a_read_goes_on_after_a_handler_that_has_it_restarted)
+{
+	pthread_t thread;
+	char c = 0;
+
+	set_up();
+	handle_usr1(SA_RESTART);
+	CHECK_EQ(pthread_create(&thread, NULL, interrupt_often, &a[1]), 0);
+	CHECK_EQ(read(a[0], &c, 1), 1);
+	CHECK(atomic_load(&interrupts) >= 5);
+	CHECK_EQ(poll(NULL, 0, -1), -1);
+	CHECK_EQ(errno, EINTR);
+	atomic_store(&enough, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static sigjmp_buf back;
+
+static void jump_back(int sig)
+{
+	(void)sig;
+	siglongjmp(back, 1);
+}
+
+HOOKED_TEST(a_jump_out_of_a_handler_is_no_handler)
+{
+	set_up();
+	signal(SIGUSR1, jump_back);
+	if (sigsetjmp(back, 1) == 0)
+		raise(SIGUSR1);
+	go(read_uninterrupted, NULL);
+	settle();
+	CHECK_EQ(ended, 0);
+	raw_write(b[1], "x", 1);
+	WAIT_FOR(ended);
 }
 
 /* -- sleeps -- */

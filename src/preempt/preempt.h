@@ -21,6 +21,10 @@ bool tuck__in_handler(void);
 /* Whether the thread is inside any such handler. */
 bool tuck__handling(void);
 
+/* Called after each handler, unless NULL, and inside it as to what it may. */
+typedef void tuck__handled_fn(bool restarts);
+extern _Atomic(tuck__handled_fn *) tuck__handled;
+
 /* Not 0: the thread is where no tasklet of it may wait. */
 extern __thread int tuck__hold_waits;
 

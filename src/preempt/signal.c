@@ -4,8 +4,9 @@
  * runs: a tasklet that were switched away from inside one would leave the
  * signal blocked for all others (rule S7).
  *
- * Invariant: while no_switch.sp is set and the proc's switches are still
- * no_switch.switches, whatever runs below sp was called by a handler. One that
+ * Invariant: while no_switch.sp is set, the tasklet is still no_switch.self and
+ * the proc's switches, where they are counted, are still no_switch.switches,
+ * whatever runs below sp was called by a handler. One that
  * is left by siglongjmp() thus holds pre-emption back until the stack pointer
  * is seen above, or the tasklet waits by itself.
  */
@@ -22,12 +23,16 @@ typedef void info_fn(int sig, siginfo_t *info, void *context);
 static struct program_handler {
 	_Atomic(simple_fn *) simple;	/* one of them is set */
 	_Atomic(info_fn *) info;
+	atomic_bool restarts;		/* SA_RESTART */
 } handlers[NSIG];
 
 struct no_switch {
 	uintptr_t sp;
+	tuck_id self;
 	uint64_t switches;
 };
+
+_Atomic(tuck__handled_fn *) tuck__handled;
 
 static __thread struct no_switch no_switch;
 __thread int tuck__hold_waits;
@@ -42,7 +47,8 @@ bool tuck__in_handler(void)
 {
 	if (tuck__likely(!no_switch.sp))
 		return false;
-	if (no_switch.switches == *tuck_ticks()->switches &&
+	if (no_switch.self == tuck_self() &&
+	    no_switch.switches == *tuck_ticks()->switches &&
 	    (uintptr_t)__builtin_frame_address(0) < no_switch.sp)
 		return true;
 	no_switch.sp = 0;
@@ -54,11 +60,13 @@ static void handle(int sig, siginfo_t *info, void *context)
 {
 	info_fn *with_info = atomic_load(&handlers[sig].info);
 	simple_fn *simple = atomic_load(&handlers[sig].simple);
+	tuck__handled_fn *handled = atomic_load(&tuck__handled);
 	struct no_switch before = no_switch;
 
 	if (!before.sp && tuck_can_switch())
 		no_switch = (struct no_switch){
 			(uintptr_t)__builtin_frame_address(0),
+			tuck_self(),
 			*tuck_ticks()->switches,
 		};
 	depth++;
@@ -66,6 +74,8 @@ static void handle(int sig, siginfo_t *info, void *context)
 		with_info(sig, info, context);
 	else if (simple)
 		simple(sig);
+	if (handled)
+		handled(atomic_load(&handlers[sig].restarts));
 	depth--;
 	no_switch = before;
 }
@@ -112,6 +122,7 @@ int __wrap_sigaction(int sig, const struct sigaction *action,
 	if (action && calls(action)) {
 		h = &handlers[sig];
 		ours = *action;
+		atomic_store(&h->restarts, action->sa_flags & SA_RESTART);
 		ours.sa_flags |= SA_SIGINFO;
 		ours.sa_sigaction = handle;
 		if (action->sa_flags & SA_SIGINFO) {
