@@ -5,6 +5,7 @@
  * or changed by somebody who is not hooked.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stddef.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -13,10 +14,16 @@
 
 #define SOON TUCK_MS(1)
 
+/* While a call has it, a descriptor may not be what the program made it. */
+static pthread_mutex_t flags_lock = PTHREAD_MUTEX_INITIALIZER;
+
 bool tuck__hook_blocks(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags;
 
+	__real_pthread_mutex_lock(&flags_lock);
+	flags = fcntl(fd, F_GETFL);
+	__real_pthread_mutex_unlock(&flags_lock);
 	return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
@@ -33,8 +40,10 @@ bool tuck__hook_would_block(int fd, short events, int wrong_mode)
 
 int tuck__hook_unblock(int fd)
 {
-	int flags = fcntl(fd, F_GETFL);
+	int flags;
 
+	__real_pthread_mutex_lock(&flags_lock);
+	flags = fcntl(fd, F_GETFL);
 	if (flags < 0 || flags & O_NONBLOCK ||
 	    fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return -1;
@@ -47,7 +56,13 @@ void tuck__hook_block(int fd, int flags)
 
 	if (flags >= 0)
 		fcntl(fd, F_SETFL, flags);
+	__real_pthread_mutex_unlock(&flags_lock);
 	errno = err;
+}
+
+void tuck__hook_flags_in_child(void)
+{
+	flags_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 }
 
 tuck_ns tuck__hook_deadline(const struct timespec *from_now)

@@ -61,9 +61,13 @@ bool tuck__hook_blocks(int fd);
  */
 bool tuck__hook_would_block(int fd, short events, int wrong_mode);
 
-/* Make a descriptor not block for one call: what to give back, or -1. */
+/*
+ * Make a descriptor not block for one call, with no other thread's hook in
+ * between: what to give back, in any case, right after it.
+ */
 int tuck__hook_unblock(int fd);
 void tuck__hook_block(int fd, int flags);
+void tuck__hook_flags_in_child(void);
 
 /*
  * Those of all procs that wait for descriptors first to last are told. False

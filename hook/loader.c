@@ -21,7 +21,7 @@ static void let_go(const int *held)
 
 static tuck__noinline void *open_held(const char *file, int flags)
 {
-	int held __attribute__((__cleanup__(let_go))) = 1;
+	int held __attribute__((__cleanup__(let_go), __unused__)) = 1;
 
 	tuck__hold_waits++;
 	return __real_dlopen(file, flags);
@@ -37,7 +37,7 @@ void *__wrap_dlopen(const char *file, int flags)
 
 int __wrap_dlclose(void *handle)
 {
-	int held __attribute__((__cleanup__(let_go))) = 1;
+	int held __attribute__((__cleanup__(let_go), __unused__)) = 1;
 
 	tuck__hold_waits++;
 	return __real_dlclose(handle);
@@ -47,7 +47,7 @@ int __wrap_dl_iterate_phdr(int (*fn)(struct dl_phdr_info *info, size_t n,
 				     void *arg),
 			   void *arg)
 {
-	int held __attribute__((__cleanup__(let_go))) = 1;
+	int held __attribute__((__cleanup__(let_go), __unused__)) = 1;
 
 	tuck__hold_waits++;
 	return __real_dl_iterate_phdr(fn, arg);

@@ -112,6 +112,7 @@ static void end_thread(void *arg)
 static void in_child(void)
 {
 	process = getpid();
+	tuck__hook_flags_in_child();
 	all_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	tuck__link_init(&all);
 	atomic_store(&waits_n, 0);
@@ -331,7 +332,7 @@ static void leave(struct wait **wait)
 {
 	struct wait *w = *wait;
 	struct hooked *h;
-	bool last = false;
+	bool none;
 
 	if (!w)
 		return;
@@ -343,10 +344,11 @@ static void leave(struct wait **wait)
 		h->of_main = NULL;
 	if (!w->fired) {
 		atomic_fetch_sub(&waits_n, 1);
-		last = --h->waits == 0;
+		h->waits--;
 	}
+	none = h->waits == 0;
 	__real_pthread_mutex_unlock(&h->lock);
-	if (last && h->pump)
+	if (none && h->pump)	/* which has not seen it yet */
 		tuck_cancel(h->pump);
 	free(w);
 }

@@ -619,6 +619,85 @@ HOOKED_TEST(accept_waits_alone)
 	CHECK_EQ(errno, EAGAIN);
 }
 
+static atomic_int taken, ticks;
+
+static void accept_ten(void *arg)
+{
+	int fd;
+
+	(void)arg;
+	for (int i = 0; i < 10; i++) {
+		fd = accept(listener, NULL, NULL);
+		CHECK(fd >= 0);
+		close(fd);
+		atomic_fetch_add(&taken, 1);
+	}
+}
+
+/* It would stop if its thread waited for a connection that another has. */
+static void tick(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&taken) < 40) {
+		CHECK_EQ(usleep(100), 0);
+		atomic_fetch_add(&ticks, 1);
+	}
+}
+
+static void accept_in_proc(void *arg)
+{
+	go(tick, NULL);
+	go(accept_ten, NULL);
+	accept_ten(arg);
+}
+
+/* One connection wakes all who wait, and one of them gets it. */
+HOOKED_TEST(procs_share_a_listener)
+{
+	struct sockaddr_in addr;
+	int proc[2], fd, seen;
+
+	listener = raw_listen(&addr);
+	for (int i = 0; i < 2; i++) {
+		proc[i] = tuck_proc_start(NULL, accept_in_proc, NULL);
+		CHECK(proc[i] >= 0);
+	}
+	for (int i = 1; i <= 40; i++) {
+		fd = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK_EQ(connect(fd, (struct sockaddr *)&addr, sizeof(addr)),
+			 0);
+		WAIT_FOR(atomic_load(&taken) == i);
+		seen = atomic_load(&ticks);
+		WAIT_FOR(i == 40 || atomic_load(&ticks) > seen);
+		close(fd);
+	}
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(tuck_proc_join(proc[i], patience()), 0);
+}
+
+static void accept_until_closed(void *arg)
+{
+	(void)arg;
+	atomic_store(&ticks, 1);
+	CHECK_EQ(accept(listener, NULL, NULL), -1);
+	CHECK_EQ(errno, EBADF);
+}
+
+/* Whichever thread closes it. */
+HOOKED_TEST(closing_ends_the_waits_of_other_procs)
+{
+	struct sockaddr_in addr;
+	int proc;
+
+	listener = raw_listen(&addr);
+	proc = tuck_proc_start(NULL, accept_until_closed, NULL);
+	CHECK(proc >= 0);
+	WAIT_FOR(atomic_load(&ticks) > 0);
+	settle();
+	close(listener);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
 HOOKED_TEST(a_connection_is_refused)
 {
 	struct sockaddr_in addr;
@@ -851,20 +930,32 @@ HOOKED_TEST(the_next_wait_has_a_pump_again)
 	CHECK_EQ(in.r, 1);
 }
 
-HOOKED_TEST(no_tasklet_is_left_when_nobody_waits)
+static void check_alone(void)
 {
 	struct tuck_stats stats;
+
+	settle();
+	CHECK_EQ(tuck_stats(&stats), 0);
+	CHECK_EQ(stats.tasklets, 1);
+}
+
+HOOKED_TEST(no_tasklet_is_left_when_nobody_waits)
+{
 	int fd[2];
 
 	stream_pair(fd);
 	set_limit(fd[0], SO_RCVTIMEO, 5);
 	CHECK_EQ(read(fd[0], in.buf, 1), -1);
+	check_alone();
+	set_limit(fd[0], SO_RCVTIMEO, 0);
 	start_input(read, fd[0]);
 	raw_write(fd[1], "x", 1);
 	WAIT_FOR(in.ended);
-	settle();
-	CHECK_EQ(tuck_stats(&stats), 0);
-	CHECK_EQ(stats.tasklets, 1);
+	check_alone();
+	start_input(read, fd[0]);
+	close(fd[0]);
+	WAIT_FOR(in.ended);
+	check_alone();
 }
 
 static void *wait_in_proc(void *arg)

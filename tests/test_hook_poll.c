@@ -280,10 +280,18 @@ static void count_signal(int sig)
 	signals++;
 }
 
+static void *signal_later(void *thread)
+{
+	usleep(20000);
+	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	return NULL;
+}
+
 /* What the mask lets in interrupts the wait, as POSIX has it. */
 HOOKED_TEST(a_mask_lets_its_signals_in)
 {
 	const struct timespec t = long_time();
+	pthread_t thread, self = pthread_self();
 	struct epoll_event e;
 	sigset_t usr1, none;
 
@@ -306,6 +314,11 @@ HOOKED_TEST(a_mask_lets_its_signals_in)
 	CHECK_EQ(epoll_pwait(epoll_fd, &e, 1, long_ms(), &none), -1);
 	CHECK_EQ(errno, EINTR);
 	WAIT_FOR(signals == 3);
+	CHECK_EQ(pthread_create(&thread, NULL, signal_later, &self), 0);
+	CHECK_EQ(ppoll(NULL, 0, NULL, &none), -1);
+	CHECK_EQ(errno, EINTR);
+	WAIT_FOR(signals == 4);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 /* -- interrupts -- */
