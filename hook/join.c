@@ -17,6 +17,8 @@ static int join_until(pthread_t thread, void **ret, tuck_ns deadline)
 	int r;
 
 	while ((r = pthread_tryjoin_np(thread, ret)) == EBUSY) {
+		if (deadline < 0)
+			return EINVAL;
 		at = tuck_after(step);
 		if (tuck_now() >= deadline)
 			return ETIMEDOUT;

@@ -2,7 +2,7 @@
 /*
  * The functions of libc that are hooked: TUCK__HOOKS(X) has an
  * X(type, name, parameters, arguments) for each. TUCK__LOCKS(X) has those
- * that libtuck-preempt brings. What <bits/...2.h> of _FORTIFY_SOURCE calls
+ * that libtuck-preempt brings; the guards are libstdc++'s. What <bits/...2.h> of _FORTIFY_SOURCE calls
  * ends in _chk.
  */
 #ifndef TUCK__HOOK_NAMES_H
@@ -143,7 +143,13 @@ X(int, pthread_rwlock_timedrdlock, (pthread_rwlock_t *l,		\
 	const struct timespec *until), (l, until))			\
 X(int, pthread_rwlock_timedwrlock, (pthread_rwlock_t *l,		\
 	const struct timespec *until), (l, until))			\
+X(int, pthread_rwlock_clockrdlock, (pthread_rwlock_t *l,		\
+	clockid_t clock, const struct timespec *until), (l, clock, until)) \
+X(int, pthread_rwlock_clockwrlock, (pthread_rwlock_t *l,		\
+	clockid_t clock, const struct timespec *until), (l, clock, until)) \
 X(int, pthread_rwlock_unlock, (pthread_rwlock_t *l), (l))		\
+X(int, pthread_spin_lock, (pthread_spinlock_t *l), (l))		\
+X(int, pthread_spin_unlock, (pthread_spinlock_t *l), (l))		\
 X(int, pthread_cond_wait, (pthread_cond_t *c, pthread_mutex_t *m), (c, m)) \
 X(int, pthread_cond_timedwait, (pthread_cond_t *c, pthread_mutex_t *m,	\
 	const struct timespec *until), (c, m, until))			\
@@ -154,7 +160,12 @@ X(int, pthread_cond_broadcast, (pthread_cond_t *c), (c))		\
 X(int, pthread_once, (pthread_once_t *once, void (*fn)(void)), (once, fn)) \
 X(int, sem_wait, (sem_t *s), (s))					\
 X(int, sem_timedwait, (sem_t *s, const struct timespec *until), (s, until)) \
-X(int, sem_post, (sem_t *s), (s))
+X(int, sem_clockwait, (sem_t *s, clockid_t clock,			\
+	const struct timespec *until), (s, clock, until))		\
+X(int, sem_post, (sem_t *s), (s))					\
+X(int, __cxa_guard_acquire, (void *guard), (guard))			\
+X(void, __cxa_guard_release, (void *guard), (guard))			\
+X(void, __cxa_guard_abort, (void *guard), (guard))
 /* clang-format on */
 
 #define TUCK__DECLARE(type, name, parameters, arguments)		\

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "hook/hook.h"
-#include "preempt/lot.h"
 
 static bool valid(const struct timespec *t)
 {
@@ -81,6 +80,16 @@ int __wrap_nanosleep(const struct timespec *t, struct timespec *left)
 	return fail(r);
 }
 
+static tuck_ns deadline_on(clockid_t clock, const struct timespec *until)
+{
+	struct timespec now, left;
+
+	clock_gettime(clock, &now);
+	left = (struct timespec){ until->tv_sec - now.tv_sec,
+				  until->tv_nsec - now.tv_nsec };
+	return left.tv_sec < 0 ? 1 : tuck__hook_deadline(&left);
+}
+
 /* Clocks of CPU time, and those that a jump of the time of day would move. */
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 			   struct timespec *left)
@@ -92,7 +101,7 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 	    (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC &&
 	     clock != CLOCK_BOOTTIME && clock != CLOCK_TAI))
 		return __real_clock_nanosleep(clock, flags, t, left);
-	deadline = flags & TIMER_ABSTIME ? tuck__lot_deadline(clock, t) :
+	deadline = flags & TIMER_ABSTIME ? deadline_on(clock, t) :
 					   tuck__hook_deadline(t);
 	r = rest(deadline);
 	if (r < 0 && left && !(flags & TIMER_ABSTIME))
