@@ -2,8 +2,8 @@
 /*
  * The functions of libc that are hooked: TUCK__HOOKS(X) has an
  * X(type, name, parameters, arguments) for each. TUCK__LOCKS(X) has those
- * that libtuck-preempt brings; the guards are libstdc++'s. What <bits/...2.h> of _FORTIFY_SOURCE calls
- * ends in _chk.
+ * that libtuck-preempt brings; the guards are libstdc++'s. What
+ * <bits/...2.h> of _FORTIFY_SOURCE calls ends in _chk.
  */
 #ifndef TUCK__HOOK_NAMES_H
 #define TUCK__HOOK_NAMES_H
