@@ -338,8 +338,10 @@ static void *interrupt_often(void *arg)
 	while (!atomic_load(&enough)) {
 		usleep(2000);
 		pthread_kill(main_thread, SIGUSR1);
-		if (arg && atomic_load(&interrupts) == 5)
+		if (arg && atomic_load(&interrupts) >= 5) {
 			raw_write(*(int *)arg, "x", 1);
+			arg = NULL;
+		}
 	}
 	return NULL;
 }
