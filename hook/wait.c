@@ -71,7 +71,7 @@ static pthread_mutex_t all_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tuck__link all = { &all, &all };
 static atomic_int waits_n;	/* of all procs */
 static pthread_key_t key;
-static pid_t process;
+static atomic_int process;	/* 0: nobody has waited */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static __thread struct hooked *mine;
 
