@@ -968,7 +968,6 @@ TEST(another_procs_tasklet_is_out_of_reach)
 	CHECK(o.id > 0);
 	CHECK_EQ(tuck_drop(o.id), -EXDEV);
 	CHECK_EQ(tuck_transfer(o.id), -EXDEV);
-	CHECK_EQ(tuck_join(o.id, TUCK_FOREVER), -EXDEV);
 	CHECK_EQ(tuck_unblock(o.id), 0);	/* for its block_twice() */
 	pthread_barrier_wait(&o.done);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
