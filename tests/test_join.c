@@ -315,7 +315,8 @@ static void compute(void *arg)
 	struct target *t = arg;
 
 	CHECK(tuck_go(live, t) > 0);
-	tuck_yield();
+	while (!atomic_load(&t->id))
+		tuck_yield();
 	while (!atomic_load(&t->go_on))
 		usleep(1000);
 }

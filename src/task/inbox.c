@@ -50,7 +50,7 @@ static struct tuck__sched gone = { .in_use = true, .inbox = CLOSED };
 
 _Atomic(void (*)(void)) tuck__deadlock_fn;
 atomic_long tuck__helpers;
-atomic_int tuck__outside;
+atomic_int tuck__outside, tuck__ending;
 
 /* -- registry -- */
 
@@ -114,6 +114,7 @@ void tuck__registry_fork(struct tuck__sched *s)
 	in_use = s != NULL;
 	stuck = 0;
 	atomic_store(&tuck__jobs_adrift, 0);
+	atomic_store(&tuck__ending, 0);
 }
 
 int tuck__registry_limit(uint32_t n)
@@ -327,7 +328,8 @@ static bool hopeless(void)
 	long helpers = atomic_load(&tuck__helpers);
 
 	return stuck == in_use && helpers >= 0 &&
-	       !atomic_load(&tuck__outside) && !posted() &&
+	       !atomic_load(&tuck__outside) && !atomic_load(&tuck__ending) &&
+	       !posted() &&
 	       thread_count() <= (long)in_use + helpers + TUCK__TSAN &&
 	       !posted();
 }

@@ -805,7 +805,11 @@ void tuck__sched_fini(struct tuck__sched *s)
 	tuck__cache_fini(&s->cache);
 	pthread_setspecific(thread_ends, NULL);
 	tuck__tls = NULL;
+	if (ended)		/* may end others' waits: there is hope */
+		atomic_fetch_add(&tuck__ending, 1);
 	tuck__registry_remove(s);
-	if (ended)
+	if (ended) {
 		ended(arg);
+		atomic_fetch_sub(&tuck__ending, 1);
+	}
 }

@@ -520,6 +520,9 @@ static inline tuck_id tuck__id(const struct tuck__tasklet *t)
  */
 extern atomic_int tuck__outside;
 
+/* Procs that are in no list any more, but are going to tell of their end. */
+extern atomic_int tuck__ending;
+
 int tuck__registry_add(struct tuck__sched **ret_sched);
 void tuck__registry_remove(struct tuck__sched *s);
 struct tuck__sched *tuck__registry_at(uint32_t number);
