@@ -415,9 +415,11 @@ TEST(ends_and_joins_at_the_same_time)
 /* Whole procs end. */
 static void *come_and_go(void *arg)
 {
-	tuck_id id = tuck_go(live, arg);
+	struct target *t = arg;
+	tuck_id id = tuck_go(live, t);
 
-	tuck_yield();
+	while (!atomic_load(&t->id))
+		tuck_yield();
 	if (id & 1)
 		tuck_unblock(id);
 	return NULL;
@@ -435,7 +437,7 @@ TEST(procs_end_while_others_join)
 		t.id = 0;
 		CHECK_EQ(pthread_create(&thread, NULL, come_and_go, &t), 0);
 		while (!atomic_load(&t.id))
-			;
+			sched_yield();
 		r = tuck_join(t.id, TUCK_FOREVER);
 		CHECK(r == 0 || r == -ESRCH);
 		met += r == 0;
