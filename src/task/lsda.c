@@ -95,13 +95,15 @@ static uintptr_t find_quiet(const uint8_t *p, uintptr_t at, bool *ret_known)
 
 bool tuck__pass_by(struct _Unwind_Context *frame)
 {
-	const uint8_t *p = (const uint8_t *)_Unwind_GetLanguageSpecificData(
-		frame);
 	uintptr_t start, at, quiet;
+	const uint8_t *p;
 	int exact = 0;
 	bool known;
 
-	if (!TELLS_REGIONS || !p || *p++ != OMITTED)	/* where pads start */
+	if (!TELLS_REGIONS)
+		return true;
+	p = (const uint8_t *)_Unwind_GetLanguageSpecificData(frame);
+	if (!p || *p++ != OMITTED)	/* where pads start */
 		return true;
 	if (*p++ != OMITTED)		/* how types are written, and where */
 		read_uleb(&p);
