@@ -511,3 +511,50 @@ TEST(a_forked_child_has_its_own)
 	CHECK_EQ(tuck_chan_count(chan), 0);
 	tuck_chan_free(chan);
 }
+
+/* The child has a minute, its parent too. */
+static void child_ends_with(pid_t pid, int how)
+{
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) != pid)
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	if (status != how)
+		check_fail(CHECK_AT, "the child ended with %#x", status);
+}
+
+static void needs_fork(void)
+{
+	NOT_UNDER_TSAN("it does not go through a fork with threads");
+}
+
+static void receive_on(void *arg)
+{
+	struct tuck_signal s;
+
+	while (tuck_chan_recv(arg, &s, TUCK_NOWAIT) != -EPIPE)
+		;
+}
+
+/* What has come is not handed out before that: a lock may be held for ever. */
+TEST(a_fork_does_not_wait_for_other_procs)
+{
+	struct tuck_chan *chan = signals_of(SIGUSR1);
+	int proc;
+	pid_t pid;
+
+	needs_fork();
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	proc = tuck_proc_start(NULL, receive_on, chan);
+	CHECK(proc >= 0);
+	for (int i = 0; i < 300; i++) {
+		raise(SIGUSR1);
+		pid = fork();
+		if (pid == 0)
+			_exit(0);
+		child_ends_with(pid, 0);
+	}
+	CHECK_EQ(tuck_chan_close(chan), 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	tuck_chan_free(chan);
+}

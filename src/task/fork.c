@@ -5,7 +5,8 @@
  *
  * A thread may have been anywhere when its process was copied without it: it
  * may have set a flag in an id and not have pushed the tasklet, or taken a
- * wait and not have woken who waits. So the child looks at all its tasklets.
+ * wait and not have woken who waits. So the child looks at all its tasklets,
+ * and puts those into its inbox that have something coming.
  * What gone procs held in their hands, a channel's lock or that of a wait
  * queue, stays held, as with locks of pthread.h: nobody knows how far they
  * had come.
@@ -27,13 +28,7 @@ static void in_child(void)
 		return;
 	s->thread = gettid();
 	tuck__sched_fork(s);
-	tuck__inbox_drain(s);
-	for (uint32_t i = 0; i < atomic_load(&s->table.n); i++) {
-		struct tuck__tasklet *t = tuck__table_at(s, i);
-
-		if (atomic_load(&t->id))
-			tuck__inbox_catch_up(s, t);
-	}
+	tuck__inbox_fork(s);
 }
 
 void tuck__fork_watch(void)

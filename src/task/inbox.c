@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,20 +228,6 @@ static bool is_taken(const struct tuck__tasklet *t)
 	       atomic_load(&far->state) == TUCK__FAR_TAKEN;
 }
 
-void tuck__inbox_catch_up(struct tuck__sched *s, struct tuck__tasklet *t)
-{
-	if (atomic_load(&t->id) != tuck__id(t))
-		deliver(s, t);
-	if (!atomic_load(&t->id) || is_taken(t))
-		return;
-	if (woken(t))
-		tuck__wake(s, t, 0);
-	else if (t->w.why == TUCK__WHY_FAR_JOIN)
-		tuck__join_catch_up(s, t);
-	else if (t->w.why == TUCK__WHY_JOB)
-		tuck__job_catch_up(s, t);
-}
-
 static struct tuck__request *request_of(uintptr_t link)
 {
 	return (struct tuck__request *)(link & ~REQUEST);
@@ -277,9 +264,96 @@ void tuck__inbox_drain(struct tuck__sched *s)
 		empty(s, 0);
 }
 
+bool tuck__requested(struct tuck__sched *s, const struct tuck__request *r)
+{
+	uintptr_t link = atomic_load(&s->inbox);
+
+	while (link && link != ((uintptr_t)r | REQUEST))
+		link = *next_of(link);
+	return link != 0;
+}
+
 void tuck__inbox_close(struct tuck__sched *s)
 {
 	empty(s, CLOSED);
+}
+
+/* -- fork -- */
+
+/* It waits for a proc, as they do whose wait has no lock to be taken. */
+static bool waits_for_proc(const struct tuck__tasklet *t)
+{
+	return t->w.why == TUCK__WHY_FAR_JOIN || t->w.why == TUCK__WHY_JOB;
+}
+
+static void catch_up(struct tuck__sched *s, struct tuck__tasklet *t)
+{
+	if (atomic_load(&t->id) != tuck__id(t))
+		deliver(s, t);
+	if (!atomic_load(&t->id))
+		return;
+	if (t->w.why == TUCK__WHY_JOB)
+		tuck__job_catch_up(s, t);
+	else if (t->w.why != TUCK__WHY_FAR_JOIN)
+		return;
+	else if (woken(t))
+		tuck__wake(s, t, 0);
+	else
+		tuck__join_catch_up(s, t);
+}
+
+/* What the inbox has of requests, in its order. */
+static uintptr_t take_requests(struct tuck__sched *s)
+{
+	uintptr_t link, next, first = 0, *last = &first;
+
+	for (link = atomic_exchange(&s->inbox, 0); link; link = next) {
+		next = *next_of(link);
+		if (!(link & REQUEST))
+			continue;
+		*last = link;
+		last = next_of(link);
+	}
+	*last = 0;
+	return first;
+}
+
+/* All with a flag, also where who set it was going to push, or to set it. */
+static void push_flagged(struct tuck__sched *s)
+{
+	uintptr_t first = take_requests(s);
+
+	for (uint32_t i = 0; i < atomic_load(&s->table.n); i++) {
+		struct tuck__tasklet *t = tuck__table_at(s, i);
+
+		if (!atomic_load(&t->id) || waits_for_proc(t))
+			continue;
+		if (woken(t) && !is_taken(t))
+			atomic_fetch_or(&t->id, TUCK__ID_POKE);
+		if (atomic_load(&t->id) == tuck__id(t))
+			continue;
+		t->inbox_next = first;
+		first = (uintptr_t)t;
+	}
+	atomic_store(&s->inbox, first);
+}
+
+/*
+ * Not done here, but at the next look: what might take a lock of the program's
+ * objects, which a gone proc may hold; most children call exec. No handler
+ * posts meanwhile.
+ */
+void tuck__inbox_fork(struct tuck__sched *s)
+{
+	sigset_t all, was;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	push_flagged(s);
+	for (uint32_t i = 0; i < atomic_load(&s->table.n); i++)
+		if (waits_for_proc(tuck__table_at(s, i)))
+			catch_up(s, tuck__table_at(s, i));
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
 }
 
 /* -- everybody waits for ever -- */

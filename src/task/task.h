@@ -553,6 +553,9 @@ void tuck__inbox_drain(struct tuck__sched *s);
  */
 bool tuck__request(struct tuck__sched *s, struct tuck__request *r);
 
+/* Whether s is still to run r; where nobody else can push, as in fork.c. */
+bool tuck__requested(struct tuck__sched *s, const struct tuck__request *r);
+
 /* The last requests are run; no more can come. */
 void tuck__inbox_close(struct tuck__sched *s);
 
@@ -587,8 +590,8 @@ void tuck__fork_watch(void);
 void tuck__registry_fork(struct tuck__sched *s);
 void tuck__sched_fork(struct tuck__sched *s);
 
-/* What a proc that is gone may have left half done to t, or will not do. */
-void tuck__inbox_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
+/* What procs that are gone may have left half done, or will not do. */
+void tuck__inbox_fork(struct tuck__sched *s);
 void tuck__join_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
 void tuck__job_catch_up(struct tuck__sched *s, struct tuck__tasklet *t);
 
