@@ -528,6 +528,112 @@ static void needs_fork(void)
 	NOT_UNDER_TSAN("it does not go through a fork with threads");
 }
 
+static atomic_bool over;
+
+static void *subscribe_on(void *arg)
+{
+	while (!atomic_load(&over))
+		tuck_chan_free(tuck_signal_chan(SIGUSR2));
+	return arg;
+}
+
+/* However busy other threads are with subscriptions. */
+TEST(a_forked_child_can_subscribe)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	needs_fork();
+	tuck_self();
+	CHECK_EQ(pthread_create(&thread, NULL, subscribe_on, NULL), 0);
+	for (int i = 0; i < 300; i++) {
+		pid = fork();
+		if (pid == 0) {
+			alarm(20);
+			tuck_chan_free(signals_of(SIGUSR1));
+			_exit(0);
+		}
+		child_ends_with(pid, 0);
+	}
+	atomic_store(&over, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void *signal_on(void *arg)
+{
+	while (!atomic_load(&over))
+		raise(SIGUSR1);
+	return arg;
+}
+
+static pid_t fork_and_signal(struct tuck_chan *chan)
+{
+	struct tuck_signal s = { .signum = 0 };
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(20);
+		do {		/* there may be no room left by the parent's */
+			raise(SIGUSR1);
+			tuck_chan_recv(chan, &s, tuck_after(TUCK_MS(1)));
+		} while (s.pid != getpid());
+		_exit(0);
+	}
+	return pid;
+}
+
+/* Wherever the handlers of other threads were. */
+TEST(a_forked_child_hears_its_own)
+{
+	struct tuck_chan *chan = signals_of(SIGUSR1);
+	pthread_t thread;
+
+	needs_fork();
+	CHECK_EQ(pthread_create(&thread, NULL, signal_on, NULL), 0);
+	for (int i = 0; i < 500; i++)
+		child_ends_with(fork_and_signal(chan), 0);
+	atomic_store(&over, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	tuck_chan_free(chan);
+}
+
+static atomic_int phase;
+
+static void subscribe_and_stay(void *arg)
+{
+	struct tuck_chan *chan = signals_of(SIGUSR1);
+
+	(void)arg;
+	atomic_store(&phase, 1);
+	while (atomic_load(&phase) == 1)
+		tuck_sleep(tuck_after(TUCK_MS(1)));
+	tuck_chan_free(chan);
+}
+
+/* Who would have taken them is gone. */
+TEST(a_forked_child_has_not_those_of_other_procs)
+{
+	int proc;
+	pid_t pid;
+
+	needs_fork();
+	proc = tuck_proc_start(NULL, subscribe_and_stay, NULL);
+	CHECK(proc >= 0);
+	WAIT_FOR(atomic_load(&phase));
+	pid = fork();
+	if (pid == 0) {
+		alarm(20);
+		CHECK_EQ(tuck_block(TUCK_FOREVER), -EDEADLK);
+		raise(SIGUSR1);
+		_exit(0);
+	}
+	child_ends_with(pid, SIGUSR1);
+	CHECK(disposition(SIGUSR1) != SIG_DFL);
+	atomic_store(&phase, 2);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	CHECK(disposition(SIGUSR1) == SIG_DFL);
+}
+
 static void receive_on(void *arg)
 {
 	struct tuck_signal s;

@@ -59,7 +59,8 @@ struct tuck_signal {
  * except above SIGRTMIN. Masks stay as they are: a handler takes the signal,
  * with SA_RESTART, in place of what the program had set, which the close of
  * the last channel of that signal puts back, dropping what is still on its
- * way. Go's signal.Notify. While there is such a channel, no wait is taken for
+ * way. The child of a fork(2) has those of the calling proc only. Go's
+ * signal.Notify. While there is such a channel, no wait is taken for
  * a deadlock.
  * Switches: no. Errors: NULL for SIGKILL, SIGSTOP, what a fault raises
  * (SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS), which Tuck needs or

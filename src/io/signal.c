@@ -46,6 +46,8 @@ struct subscription {
 
 static _Atomic(struct subscription *) subscriptions[NSIG];
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static int once_error;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int live_of[NSIG];
 static struct sigaction before[NSIG];
@@ -198,14 +200,19 @@ static void give_disposition_back(int signum)
 		sigaction(signum, &before[signum], NULL);
 }
 
+static void end(struct subscription *sub)
+{
+	if (atomic_exchange(&sub->live, false))
+		give_disposition_back(sub->signum);
+}
+
 static void on_close(struct tuck__feed *feed)
 {
 	struct subscription *sub = tuck__container(feed, struct subscription,
 						   feed);
 
 	pthread_mutex_lock(&lock);
-	atomic_store(&sub->live, false);
-	give_disposition_back(sub->signum);
+	end(sub);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -260,6 +267,79 @@ static struct tuck_chan *subscribe(int signum)
 	return sub->feed.chan;
 }
 
+/* -- fork -- */
+
+static void before_fork(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+static void after_fork(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* Close up the cells that nobody is going to fill; whether any is left. */
+static bool repack(struct subscription *sub)
+{
+	struct tuck_signal kept[TUCK_SIGNALS_KEPT];
+	unsigned n = 0;
+
+	for (unsigned at = sub->head; at != atomic_load(&sub->tail); at++) {
+		struct cell *c = &sub->cells[at % TUCK_SIGNALS_KEPT];
+
+		if (atomic_load(&c->seq) == at + 1)
+			kept[n++] = c->signal;
+	}
+	reset(sub);
+	for (unsigned i = 0; i < n; i++) {
+		sub->cells[i].signal = kept[i];
+		atomic_store(&sub->cells[i].seq, i + 1);
+	}
+	atomic_store(&sub->tail, n);
+	return n > 0;
+}
+
+/*
+ * A handler may have been anywhere on a thread that is gone: with a cell that
+ * it would have filled, or a ring whose home it would have told.
+ */
+static void renew(struct subscription *sub)
+{
+	struct tuck__sched *home = sub->feed.home;
+
+	atomic_store(&sub->inside, 0);
+	if (home != tuck__tls)
+		end(sub);		/* as at the end of its proc */
+	else if (!tuck__requested(home, &sub->arrival))
+		atomic_store(&sub->pending,
+			     repack(sub) && tuck__request(home, &sub->arrival));
+	else
+		repack(sub);
+}
+
+/* No handler runs meanwhile. Task's part of the fork is done. */
+static void in_child(void)
+{
+	sigset_t all, was;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &was);
+	for (int i = 0; i < NSIG; i++)
+		for (struct subscription *sub = atomic_load(&subscriptions[i]);
+		     sub; sub = sub->next)
+			renew(sub);
+	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	pthread_mutex_unlock(&lock);
+}
+
+static void watch_forks(void)
+{
+	once_error = pthread_atfork(before_fork, after_fork, in_child);
+}
+
+/* -- the program's -- */
+
 static bool is_refused(int signum)
 {
 	switch (signum) {
@@ -282,6 +362,9 @@ struct tuck_chan *tuck_signal_chan(int signum)
 
 	if (is_refused(signum) || !tuck__sched())
 		return NULL;
+	pthread_once(&once, watch_forks);
+	if (once_error)
+		return NULL;	/* no memory for it */
 	pthread_mutex_lock(&lock);
 	if (take_disposition(signum) == 0) {
 		chan = subscribe(signum);
