@@ -797,6 +797,70 @@ TEST(no_wake_up_is_lost)
 	CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
 }
 
+/* -- who is woken -- */
+
+/* Waits to be unblocked, then its proc is busy until the other one ran. */
+struct worker {
+	_Atomic(tuck_id) id;
+	atomic_int busy, *done;
+};
+
+static atomic_int begun;
+
+static void wait_and_hog(void *arg)
+{
+	struct worker *w = arg;
+
+	atomic_fetch_add(&begun, 1);
+	while (atomic_load(&begun) < 2)		/* each on a proc of its own */
+		sched_yield();
+	atomic_store(&w->id, tuck_self());
+	tuck_block(tuck_after(TUCK_SEC(1000)));
+	atomic_store(&w->busy, 1);
+	spin_until(w->done);
+}
+
+/*
+ * One of two that sleep has something to do, the other one has not: that one
+ * takes what comes from outside, now or when it has become known.
+ */
+static void wake_one_of_two(int busy, bool wait)
+{
+	atomic_int done = 0, over = 1;
+	struct worker w[2] = { { .done = &done }, { .done = &over } };
+	tuck_id id[2], job;
+
+	begun = 0;
+	make_pool(2);
+	for (int i = 0; i < 2; i++)
+		id[i] = pool_go(wait_and_hog, &w[i != busy]);
+	WAIT_FOR(atomic_load(&w[0].id) && atomic_load(&w[1].id));
+	/* Until they do not even wake up to give pages back. */
+	tuck_sleep(tuck_after(TUCK_MS(300)));
+	CHECK_EQ(tuck_unblock(atomic_load(&w[0].id)), 0);
+	if (wait)
+		WAIT_FOR(atomic_load(&w[0].busy));
+	job = pool_go(count, &done);
+	WAIT_FOR(atomic_load(&done));
+	finish(job);
+	CHECK_EQ(tuck_unblock(atomic_load(&w[1].id)), 0);
+	for (int i = 0; i < 2; i++)
+		finish(id[i]);
+	free_pool();
+}
+
+TEST(a_proc_that_was_woken_for_its_own_sleeps_no_more)
+{
+	for (int i = 0; i < 2; i++)
+		wake_one_of_two(i, true);
+}
+
+TEST(a_proc_that_is_busy_passes_the_wake_on)
+{
+	for (int i = 0; i < 6; i++)
+		wake_one_of_two(i % 2, false);
+}
+
 /* -- everybody waits -- */
 
 TEST(idle_procs_of_a_pool_are_no_hope)

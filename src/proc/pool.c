@@ -17,7 +17,8 @@
  *    looks at `sleepers` after that; all in sequential consistency. So one of
  *    them sees the other (tests/model/inbox.py).
  * 2. Whoever takes `asleep` away prods that proc, and nobody else does: one
- *    tasklet wakes one proc at most.
+ *    tasklet wakes one proc at most. A proc that was woken otherwise takes its
+ *    own away; if somebody has before, it wakes another one in its place.
  * 3. `busy` counts the procs with a tasklet besides the main one, and the
  *    tasklets that wait in the pool's own queue. A proc counts before what it
  *    takes does not any more. So at 0 all have ended.
@@ -129,6 +130,20 @@ static tuck_ns pool_sleep(struct tuck__sched *s, tuck_ns deadline)
 	return any_jobs(m->pool) ? TUCK_NOWAIT : deadline;
 }
 
+/*
+ * It has something of its own to do. Whoever took `asleep` away meanwhile has
+ * meant another.
+ */
+static void pool_woken(struct tuck__sched *s)
+{
+	struct member *m = s->work_arg;
+
+	if (tuck__list_empty(&s->ready) || is_lost(m->pool))
+		return;
+	if (!take_asleep(m) && any_jobs(m->pool))
+		wake_one(m->pool);
+}
+
 /* -- work -- */
 
 static void count_in(struct member *m)
@@ -198,7 +213,7 @@ static bool pool_take(struct tuck__sched *s, bool idle)
 	       (idle && take_from_others(s, m));
 }
 
-static const struct tuck__work work = { pool_take, pool_sleep };
+static const struct tuck__work work = { pool_take, pool_sleep, pool_woken };
 
 /* -- a proc's life -- */
 

@@ -347,6 +347,8 @@ static tuck__cold void find_work(struct tuck__sched *s)
 			wait_for_work(s);
 		tuck__inbox_drain(s);
 		fire_timers(s);
+		if (s->work)
+			s->work->woken(s);
 	} while (tuck__list_empty(&s->ready) && !has_more(s));
 	errno = err;
 }

@@ -244,6 +244,7 @@ struct tuck__idle {
 struct tuck__work {
 	bool (*take)(struct tuck__sched *s, bool idle);
 	tuck_ns (*sleep)(struct tuck__sched *s, tuck_ns deadline);
+	void (*woken)(struct tuck__sched *s);
 };
 
 struct tuck__table {
