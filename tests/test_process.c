@@ -171,6 +171,54 @@ TEST(the_programs_own_children_stay_its_own)
 	CHECK_EQ(WEXITSTATUS(status), 3);
 }
 
+/* -- fork -- */
+
+static void hold_one(void *arg)
+{
+	struct tuck_process_attr attr = { .owned = 1 };
+
+	*(struct tuck_process **)arg = spawn(&attr, ARGV("sleep", "1000"));
+	tuck_block(TUCK_FOREVER);
+}
+
+static void forget_all(struct tuck_process *group, tuck_id owner)
+{
+	CHECK_EQ(tuck_process_wait(group, NULL, patience()), -ECHILD);
+	CHECK_EQ(tuck_process_kill(group, SIGKILL), -ECHILD);
+	tuck_process_free(group);
+	CHECK_EQ(tuck_kill(owner), 0);
+	CHECK_EQ(tuck_join(owner, patience()), 0);
+}
+
+/* They are the parent's. */
+TEST(a_forked_child_leaves_them_alone)
+{
+	struct tuck_process_attr attr = { .group = 1 };
+	struct tuck_process *p[3];
+	tuck_id owner = tuck_go(hold_one, &p[0]);
+	int status;
+	pid_t pid;
+
+	NOT_UNDER_TSAN("it starts a thread after a fork");
+	p[1] = spawn(&attr, ARGV("sleep", "1000"));
+	p[2] = spawn(NULL, ARGV("sleep", "1000"));
+	CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
+	pid = fork();
+	if (pid == 0) {
+		forget_all(p[1], owner);
+		tuck_process_free(p[2]);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	for (int i = 0; i < 3; i++)
+		CHECK_EQ(tuck_process_wait(p[i], NULL, tuck_after(TUCK_MS(20))),
+			 -ETIMEDOUT);
+	CHECK_EQ(tuck_kill(owner), 0);
+	tuck_process_free(p[1]);
+	tuck_process_free(p[2]);
+}
+
 /* -- what they get -- */
 
 TEST(pipes_to_and_fro)

@@ -91,23 +91,25 @@ int tuck_process_close(struct tuck_process *process, int which);
  * Wait until the child has ended. Any number of tasklets may, and again.
  * ret_status may be NULL.
  * Switches: may.
- * Errors: -ECHILD when its status was taken by others, -EBADF when it is
- * freed meanwhile, -ETIMEDOUT, -EAGAIN for TUCK_NOWAIT, -EINVAL, -EXDEV.
+ * Errors: -ECHILD when its status was taken by others, or it is the child of
+ * who called fork(2); -EBADF when it is freed meanwhile, -ETIMEDOUT, -EAGAIN
+ * for TUCK_NOWAIT, -EINVAL, -EXDEV.
  */
 int tuck_process_wait(struct tuck_process *process,
 		      struct tuck_process_status *ret_status, tuck_ns deadline);
 
 /*
  * Send it a signal; one that leads a group or session, all of its group.
- * Switches: no. Errors: -ESRCH when it was waited for, -EINVAL, -EPERM,
- * -EXDEV.
+ * Switches: no. Errors: -ESRCH when it was waited for, -ECHILD after a fork(2),
+ * -EINVAL, -EPERM, -EXDEV.
  */
 int tuck_process_kill(struct tuck_process *process, int signum);
 
 /*
  * Close its pipes and forget it; NULL is ignored. A child that still runs is
  * killed with SIGKILL, its group too, and its status taken, without a wait:
- * by a thread, if it takes its time. Whoever waits for it gets -EBADF.
+ * by a thread, if it takes its time; but not in the child of a fork(2). Whoever
+ * waits for it gets -EBADF.
  * Switches: no. Errors: none; on another proc it ends this process with a
  * message.
  */

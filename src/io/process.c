@@ -9,6 +9,8 @@
  *    here, and a signal finds the right one.
  * 2. Each child is reaped: by a wait, or when its handle is freed. An owned
  *    one is freed at the latest when its owner's block is given back.
+ *    In the child of a fork(2) the handles are there, but the children are the
+ *    parent's, and are left alone.
  * 3. Who waited learns from the descriptor, whose number was closed meanwhile,
  *    that the handle was freed, and does not touch it then.
  */
@@ -28,6 +30,7 @@ struct tuck_process {
 	struct tuck__tasklet *owner;	/* NULL: it has none */
 	tuck_id home;			/* its proc's main tasklet */
 	pid_t pid;
+	uint32_t forks;			/* of its parent */
 	int pidfd, ends[3];
 	bool leads;			/* a group */
 	bool ended, gone;
@@ -95,6 +98,12 @@ void tuck__process_unref(struct tuck_process *p)
 		tuck__free(p);
 }
 
+/* In a fork's child it is a brother, or gone, and its number another's. */
+static bool is_ours(const struct tuck_process *p)
+{
+	return p->forks == tuck__forks;
+}
+
 /* -- the end -- */
 
 static int send_signal(const struct tuck_process *p, int signum)
@@ -116,7 +125,7 @@ static void close_end(struct tuck_process *p, int which)
 static void forget(struct tuck_process *p)
 {
 	p->gone = true;
-	if (!p->ended) {
+	if (!p->ended && is_ours(p)) {
 		send_signal(p, SIGKILL);
 		tuck__process_reap(p->pid);
 	}
@@ -241,6 +250,7 @@ int tuck_process_spawn(struct tuck_process **ret_process,
 		return -ENOMEM;
 	p->users = 1;
 	p->home = s->main_id;
+	p->forks = tuck__forks;
 	p->leads = attr->group || attr->session;
 	r = attr->owned ? own(s, p) : 0;
 	if (r == 0) {
@@ -288,6 +298,7 @@ int tuck_process_kill(struct tuck_process *p, int signum)
 
 	if (r < 0)
 		return r;
+	TUCK__REQUIRE(is_ours(p), -ECHILD);
 	TUCK__REQUIRE(!p->ended && !p->gone, -ESRCH);
 	return send_signal(p, signum);
 }
