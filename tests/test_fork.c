@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fork(2): the child keeps the proc that called it, and that works. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <spawn.h>
@@ -485,4 +486,34 @@ TEST_LIMIT(forks_at_any_time, 120)
 	finish(id);
 	for (int i = 0; i < 3; i++)
 		pthread_join(thread[i], NULL);
+}
+
+/* -- descriptors -- */
+
+static void read_either(void *arg)
+{
+	char c;
+
+	CHECK_EQ(tuck_read(*(int *)arg, &c, 1, TUCK_FOREVER), 1);
+}
+
+/* Whoever cannot wait any more in the child tries again. */
+TEST(who_waits_for_what_the_child_has_replaced)
+{
+	static int fd[2];
+	tuck_id id;
+
+	needs_fork();
+	pipe_pair(fd);
+	id = tuck_go(read_either, &fd[0]);
+	CHECK(id > 0);
+	CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
+	IN_CHILD({
+		int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+		CHECK_EQ(dup2(file, fd[0]), fd[0]);
+		CHECK_EQ(tuck_join(id, patience()), 0);
+	});
+	raw_write(fd[1], "x", 1);
+	CHECK_EQ(tuck_join(id, patience()), 0);
 }

@@ -210,15 +210,20 @@ static int poller_open(struct tuck__sched *s, struct tuck__poller *p)
 }
 
 /* Who waits for f is registered again, all others when they wait. */
-static void register_again(struct tuck__poller *p, int fd, struct tuck__fd *f)
+static void register_again(struct tuck__sched *s, struct tuck__poller *p,
+			   int fd, struct tuck__fd *f)
 {
 	if (!(f->bits & TUCK__FD_ADDED))
 		return;
 	f->bits &= ~(uint32_t)TUCK__FD_ADDED;
 	if (tuck__list_empty(&f->readers) && tuck__list_empty(&f->writers))
 		return;
-	if (poller_add(p, fd, f->gen, IN_EVENTS | EPOLLOUT) == 0)
+	if (poller_add(p, fd, f->gen, IN_EVENTS | EPOLLOUT) == 0) {
 		f->bits |= TUCK__FD_ADDED;
+		return;
+	}
+	tuck__wake_all(s, &f->readers, tuck__fd_seen(f));	/* it fails */
+	tuck__wake_all(s, &f->writers, tuck__fd_seen(f));	/* for them */
 }
 
 /*
@@ -235,7 +240,7 @@ static tuck__noinline bool renew(struct tuck__sched *s, struct tuck__poller *p)
 		tuck__fatal("a poller after fork(): %s", tuck_strerror(r));
 	for (int fd = 0; (uint32_t)fd < p->chunks_n * TUCK__FD_CHUNK; fd++)
 		if (tuck__fd_known(p, fd))
-			register_again(p, fd, tuck__fd_known(p, fd));
+			register_again(s, p, fd, tuck__fd_known(p, fd));
 	return true;
 }
 
