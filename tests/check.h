@@ -75,6 +75,9 @@ struct test {
 /* Keeps the compiler from doing without the bytes at p. */
 #define KEEP(p) __asm__ volatile("" : : "r"(p) : "memory")
 #define NOT_UNDER_TSAN(reason) (UNDER_TSAN ? SKIP(reason) : (void)0)
+/* The child finds the runtime's locks as other threads had them. */
+#define NOT_UNDER_SANITIZERS(reason) \
+	(UNDER_TSAN || UNDER_ASAN ? SKIP(reason) : (void)0)
 
 /*
  * The block, run in a forked child, ends with exit status how, or by signal
