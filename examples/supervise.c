@@ -123,7 +123,7 @@ static int obey(struct service *services, int n)
 
 int main(int argc, char **argv)
 {
-	struct service *services = calloc((size_t)argc, sizeof(*services));
+	struct service *services;
 	struct tuck_group *group;
 
 	if (argc < 2) {
@@ -131,6 +131,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	services = calloc((size_t)argc, sizeof(*services));
 	if (!services || tuck_group_new(&group, TUCK_FOREVER) < 0)
 		return 1;
 	for (int i = 1; i < argc; i++) {
