@@ -445,8 +445,8 @@ TEST(waits_on_shared_channels_keep_little)
 {
 	begin();
 	CHECK_EQ(tuck_chan_share(chan), 0);
-	CHECK(parked_bytes(wait_send, NULL) <= most(144));
-	CHECK(parked_bytes(wait_recv, NULL) <= most(144));
+	CHECK(parked_bytes(wait_send, NULL) <= most(176));
+	CHECK(parked_bytes(wait_recv, NULL) <= most(176));
 	CHECK(parked_bytes(wait_select, NULL) <= most(320));
 }
 
