@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Greenlets on the contexts of Tuck: what the files here share.
+ *
+ * - thread.c: what a thread has: its main greenlet, who runs, who is alive,
+ *   and how it all ends with the thread.
+ * - switch.c: from one greenlet to another: starting, ending, what is passed.
+ * - greenlet.c: the Python type.
+ * - module.c: the module, its functions and its C interface.
+ *
+ * Invariants:
+ * 1. A greenlet that was started belongs to the thread that started it, for
+ *    ever: struct green.thread. One that was not belongs where its parents do.
+ * 2. Of a thread's greenlets that are alive one is thread->current; each other
+ *    is suspended in fly(), with what the interpreter keeps for it in
+ *    struct green.py.
+ * 3. What travels with a switch (a letter, or the interpreter's pending
+ *    exception) is the thread's from before the switch until the target has
+ *    taken it, and nothing in between runs Python code.
+ */
+#ifndef TUCK_PY_GREEN_H
+#define TUCK_PY_GREEN_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+#include <tuck/ctx.h>
+
+#define GREENLET_MODULE
+#define implementation_ptr_t struct green *
+struct green;
+#include "greenlet.h"
+#include "state.h"
+
+enum green_phase { GREEN_NEW, GREEN_ALIVE, GREEN_DEAD };
+
+struct green {
+	struct tuck_ctx own_ctx;
+	struct tuck_ctx *ctx;		/* own_ctx, or a thread's main one */
+	struct pystate py;		/* while suspended; py.context always */
+					/* but while it runs */
+	PyGreenlet *self;
+	PyGreenlet *parent;		/* NULL: a main one, or cleared */
+	PyObject *run;			/* until it is started */
+	struct thread *thread;		/* once started */
+	struct green *prev, *next;	/* of those alive in its thread */
+	unsigned char phase;		/* enum green_phase */
+	bool main;
+	bool orphan;			/* its thread ended before it did */
+};
+
+/* Arguments on their way; all NULL for an exception, which is pending. */
+struct letter {
+	PyObject *one;			/* a single one, or NULL and these: */
+	PyObject *args;			/* a tuple; NULL: none */
+	PyObject *kwargs;		/* a dict; NULL: none */
+};
+
+struct thread {
+	PyGreenlet *main;
+	PyGreenlet *current;
+	PyGreenlet *origin;		/* of the switch under way */
+	struct letter letter;
+	struct green *ended;		/* whose context is to be given back */
+	struct green alive;		/* ring; main is not in it */
+	PyObject *trace;		/* settrace(), or NULL */
+	PyObject *doomed;		/* list: let go of by other threads */
+	PyThreadState *ts;
+	unsigned long ident;		/* as threading.get_ident() */
+	Py_ssize_t refs;		/* greenlets that name it, and itself */
+	bool gone;
+};
+
+extern PyTypeObject PyGreenlet_Type;
+extern PyObject *green_error, *green_exit;
+extern Py_ssize_t green_mains;		/* main greenlets there are */
+
+#define PyGreenlet_Check(op) PyObject_TypeCheck(op, &PyGreenlet_Type)
+
+/* -- thread.c -- */
+
+extern __thread struct thread *green_here
+	__attribute__((tls_model("initial-exec")));
+
+struct thread *thread_make(void);
+
+/* The calling thread's; NULL with an exception. */
+static inline struct thread *thread_here(void)
+{
+	return green_here ? green_here : thread_make();
+}
+
+/* The same, when it has ended those whom other threads have let go. */
+struct thread *thread_tidy(void);
+
+/* The thread that g belongs to; NULL when its parents lead nowhere. */
+struct thread *thread_of(const struct green *g);
+
+void thread_ref(struct thread *th);
+void thread_unref(struct thread *th);
+
+/* Among the alive, or no more. */
+void thread_enter(struct thread *th, struct green *g);
+void thread_leave(struct green *g);
+
+/* greenlet.error for a greenlet of another thread: names both. */
+void thread_wrong(const struct green *g, const struct thread *owner);
+
+/* -- switch.c -- */
+
+void letter_clear(struct letter *letter);
+
+/*
+ * Switch to g, or to who runs in its place if it has ended: with a letter,
+ * which is taken over, or, if that is empty, with the pending exception.
+ * Returns what comes back.
+ */
+PyObject *green_switch(PyGreenlet *g, struct letter letter);
+
+/* g.throw(type, value, traceback), which are taken over. */
+PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
+		      PyObject *traceback);
+
+/* Throw GreenletExit into one that nobody needs; false: it lives on. */
+void green_kill(PyGreenlet *g);
+
+/* Forget the frames of one whose thread is gone. */
+void green_forget(struct green *g);
+
+/* -- greenlet.c -- */
+
+int green_set_parent(PyGreenlet *g, PyObject *parent);
+PyGreenlet *green_new_main(struct thread *th);
+
+#endif

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: MIT */
+/* The type greenlet.greenlet. */
+#include "green.h"
+
+#include <stddef.h>
+
+/* -- beginning -- */
+
+static struct green *green_alloc(PyGreenlet *self)
+{
+	struct green *g = PyMem_Calloc(1, sizeof(*g));
+
+	if (!g)
+		return (void *)PyErr_NoMemory();
+	g->self = self;
+	g->ctx = &g->own_ctx;
+	g->prev = g->next = g;
+	return g;
+}
+
+static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+	struct thread *th = thread_tidy();
+	PyGreenlet *self;
+
+	(void)args;
+	(void)kwargs;
+	if (!th)
+		return NULL;
+	self = (PyGreenlet *)type->tp_alloc(type, 0);
+	if (!self)
+		return NULL;
+	self->pimpl = green_alloc(self);
+	if (!self->pimpl) {
+		Py_DECREF(self);
+		return NULL;
+	}
+	self->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
+	return (PyObject *)self;
+}
+
+PyGreenlet *green_new_main(struct thread *th)
+{
+	PyGreenlet *self;
+	struct tuck_ctx *ctx = tuck_ctx_self();
+
+	if (!ctx)
+		return (void *)PyErr_NoMemory();
+	self = (PyGreenlet *)PyType_GenericAlloc(&PyGreenlet_Type, 0);
+	if (!self)
+		return NULL;
+	self->pimpl = green_alloc(self);
+	if (!self->pimpl) {
+		Py_DECREF(self);
+		return NULL;
+	}
+	self->pimpl->ctx = ctx;
+	self->pimpl->main = true;
+	self->pimpl->phase = GREEN_ALIVE;
+	self->pimpl->thread = th;
+	thread_ref(th);
+	green_mains++;
+	return self;
+}
+
+static int set_run(PyGreenlet *self, PyObject *run)
+{
+	if (self->pimpl->phase != GREEN_NEW) {
+		PyErr_SetString(PyExc_AttributeError,
+				"run cannot be set after the start of the "
+				"greenlet");
+		return -1;
+	}
+	if (!run && !self->pimpl->run) {
+		PyErr_SetString(PyExc_AttributeError, "run");
+		return -1;
+	}
+	Py_XINCREF(run);
+	Py_XSETREF(self->pimpl->run, run);
+	return 0;
+}
+
+static int green_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { "run", "parent", NULL };
+	PyGreenlet *self = (PyGreenlet *)op;
+	PyObject *run = NULL, *parent = NULL;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:greenlet", names,
+					 &run, &parent))
+		return -1;
+	if (run && set_run(self, run) < 0)
+		return -1;
+	if (parent && parent != Py_None)
+		return green_set_parent(self, parent);
+	return 0;
+}
+
+/* -- end -- */
+
+static bool is_alive(const PyGreenlet *self)
+{
+	return self->pimpl && self->pimpl->phase == GREEN_ALIVE &&
+	       !self->pimpl->main;
+}
+
+/* Let its own thread end it, when that uses greenlets again. */
+static int leave_to(struct thread *th, PyGreenlet *self)
+{
+	if (!th->doomed)
+		th->doomed = PyList_New(0);
+	return th->doomed ? PyList_Append(th->doomed, (PyObject *)self) : -1;
+}
+
+/* Nobody refers to it but the caller. Afterwards it is dead, or lives on. */
+static void end(PyGreenlet *self)
+{
+	struct green *g = self->pimpl;
+	PyObject *type, *value, *traceback;
+
+	if (!is_alive(self))
+		return;
+	PyErr_Fetch(&type, &value, &traceback);
+	if (g->orphan || g->thread->gone || _Py_IsFinalizing())
+		green_forget(g);
+	else if (g->thread == green_here)
+		green_kill(self);
+	else if (leave_to(g->thread, self) < 0)
+		PyErr_WriteUnraisable((PyObject *)self);
+	PyErr_Restore(type, value, traceback);
+}
+
+static void green_finalize(PyObject *op)
+{
+	end((PyGreenlet *)op);
+}
+
+static int green_traverse(PyObject *op, visitproc visit, void *arg)
+{
+	const PyGreenlet *self = (PyGreenlet *)op;
+	const struct green *g = self->pimpl;
+
+	Py_VISIT(self->dict);
+	if (!g)
+		return 0;
+	Py_VISIT(g->parent);
+	Py_VISIT(g->run);
+	return pystate_visit(&g->py, visit, arg);
+}
+
+static int green_clear(PyObject *op)
+{
+	PyGreenlet *self = (PyGreenlet *)op;
+
+	/* The parent stays: who is alive has to have somewhere to end. */
+	Py_CLEAR(self->dict);
+	if (self->pimpl)
+		Py_CLEAR(self->pimpl->run);
+	return 0;
+}
+
+static void free_green(struct green *g)
+{
+	if (g->main)
+		green_mains--;
+	if (is_alive(g->self))
+		green_forget(g);
+	Py_CLEAR(g->parent);
+	Py_CLEAR(g->run);
+	pystate_clear(&g->py);
+	if (g->thread)
+		thread_unref(g->thread);
+	PyMem_Free(g);
+}
+
+/*
+ * A finalizer runs once. For one that has survived it there is this: as if it
+ * had been called again. A subclass has given its part of the object up by
+ * then, and its type loses a reference that it must not lose.
+ */
+static bool survives_again(PyGreenlet *self)
+{
+	if (!is_alive(self))
+		return false;
+	Py_SET_REFCNT((PyObject *)self, 1);
+	end(self);
+	Py_SET_REFCNT((PyObject *)self, Py_REFCNT(self) - 1);
+	if (Py_REFCNT(self) == 0)
+		return false;
+	if (PyType_HasFeature(Py_TYPE(self), Py_TPFLAGS_HEAPTYPE))
+		Py_INCREF(Py_TYPE(self));
+	PyObject_GC_Track(self);
+	return true;
+}
+
+static void green_dealloc(PyObject *op)
+{
+	PyGreenlet *self = (PyGreenlet *)op;
+
+	if (!PyObject_GC_IsTracked(op))
+		PyObject_GC_Track(op);	/* a subclass's dealloc untracks */
+	if (PyObject_CallFinalizerFromDealloc(op) < 0)
+		return;
+	PyObject_GC_UnTrack(op);
+	if (survives_again(self))
+		return;
+	if (self->weakreflist)
+		PyObject_ClearWeakRefs(op);
+	if (self->pimpl)
+		free_green(self->pimpl);
+	Py_CLEAR(self->dict);
+	Py_TYPE(self)->tp_free(op);
+}
+
+/* -- methods -- */
+
+/* The common cases without a tuple. */
+static struct letter write_letter(PyObject *const *args, Py_ssize_t n,
+				  PyObject *names)
+{
+	struct letter l = { NULL, NULL, NULL };
+
+	if (n == 1 && !names) {
+		l.one = Py_NewRef(args[0]);
+		return l;
+	}
+	l.args = PyTuple_New(n);
+	for (Py_ssize_t i = 0; l.args && i < n; i++)
+		PyTuple_SET_ITEM(l.args, i, Py_NewRef(args[i]));
+	if (!l.args || !names)
+		return l;
+	l.kwargs = PyDict_New();
+	for (Py_ssize_t i = 0; l.kwargs && i < PyTuple_GET_SIZE(names); i++)
+		if (PyDict_SetItem(l.kwargs, PyTuple_GET_ITEM(names, i),
+				   args[n + i]) < 0)
+			Py_CLEAR(l.kwargs);
+	if (!l.kwargs)
+		Py_CLEAR(l.args);
+	return l;
+}
+
+static PyObject *method_switch(PyObject *self, PyObject *const *args,
+			       Py_ssize_t n, PyObject *names)
+{
+	struct letter l = write_letter(args, PyVectorcall_NARGS(n), names);
+
+	if (!l.one && !l.args)
+		return NULL;
+	return green_switch((PyGreenlet *)self, l);
+}
+
+/* As raise takes them: 0 with new references, or -1. */
+static int prepare_throw(PyObject **type, PyObject **value,
+			 PyObject **traceback)
+{
+	if (*traceback == Py_None)
+		*traceback = NULL;
+	if (*traceback && !PyTraceBack_Check(*traceback)) {
+		PyErr_SetString(PyExc_TypeError,
+				"throw() third argument must be a traceback "
+				"object");
+		return -1;
+	}
+	if (PyExceptionInstance_Check(*type)) {
+		if (*value && *value != Py_None) {
+			PyErr_SetString(PyExc_TypeError,
+					"instance exception may not have a "
+					"separate value");
+			return -1;
+		}
+		*value = Py_NewRef(*type);
+		*type = Py_NewRef(PyExceptionInstance_Class(*value));
+		*traceback = *traceback ? Py_NewRef(*traceback) :
+					  PyException_GetTraceback(*value);
+		return 0;
+	}
+	if (!PyExceptionClass_Check(*type)) {
+		PyErr_Format(PyExc_TypeError,
+			     "exceptions must be classes, or instances, "
+			     "not %s", Py_TYPE(*type)->tp_name);
+		return -1;
+	}
+	Py_INCREF(*type);
+	Py_XINCREF(*value);
+	Py_XINCREF(*traceback);
+	PyErr_NormalizeException(type, value, traceback);
+	return 0;
+}
+
+PyObject *green_throw_checked(PyGreenlet *self, PyObject *type, PyObject *value,
+			      PyObject *traceback)
+{
+	if (prepare_throw(&type, &value, &traceback) < 0)
+		return NULL;
+	return green_throw(self, type, value, traceback);
+}
+
+static PyObject *method_throw(PyObject *self, PyObject *args)
+{
+	PyObject *type = green_exit, *value = NULL, *traceback = NULL;
+
+	if (!PyArg_ParseTuple(args, "|OOO:throw", &type, &value, &traceback))
+		return NULL;
+	return green_throw_checked((PyGreenlet *)self, type, value, traceback);
+}
+
+static PyObject *method_getstate(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	PyErr_Format(PyExc_TypeError, "cannot serialize '%s' object",
+		     Py_TYPE(self)->tp_name);
+	return NULL;
+}
+
+/* -- attributes -- */
+
+static PyObject *get_dict(PyObject *op, void *unused)
+{
+	PyGreenlet *self = (PyGreenlet *)op;
+
+	(void)unused;
+	if (!self->dict)
+		self->dict = PyDict_New();
+	Py_XINCREF(self->dict);
+	return self->dict;
+}
+
+static int set_dict(PyObject *op, PyObject *value, void *unused)
+{
+	PyGreenlet *self = (PyGreenlet *)op;
+
+	(void)unused;
+	if (!value) {
+		PyErr_SetString(PyExc_TypeError,
+				"__dict__ may not be deleted");
+		return -1;
+	}
+	if (!PyDict_Check(value)) {
+		PyErr_SetString(PyExc_TypeError,
+				"__dict__ must be a dictionary");
+		return -1;
+	}
+	Py_INCREF(value);
+	Py_XSETREF(self->dict, value);
+	return 0;
+}
+
+static bool is_dead(const struct green *g)
+{
+	return g->phase == GREEN_DEAD || g->orphan;
+}
+
+static PyObject *get_dead(PyObject *op, void *unused)
+{
+	(void)unused;
+	return PyBool_FromLong(is_dead(((PyGreenlet *)op)->pimpl));
+}
+
+static PyObject *get_stack_saved(PyObject *op, void *unused)
+{
+	struct green *g = ((PyGreenlet *)op)->pimpl;
+	struct tuck_ctx_info info;
+
+	(void)unused;
+	if (g->phase != GREEN_ALIVE || g->thread != green_here ||
+	    tuck_ctx_info(g->ctx, &info) < 0)
+		return PyLong_FromLong(0);
+	return PyLong_FromSize_t(info.slice_bytes);
+}
+
+static PyObject *get_run(PyObject *op, void *unused)
+{
+	struct green *g = ((PyGreenlet *)op)->pimpl;
+
+	(void)unused;
+	if (g->phase != GREEN_NEW || !g->run) {
+		PyErr_SetString(PyExc_AttributeError, "run");
+		return NULL;
+	}
+	return Py_NewRef(g->run);
+}
+
+static int set_run_attr(PyObject *op, PyObject *run, void *unused)
+{
+	(void)unused;
+	return set_run((PyGreenlet *)op, run);
+}
+
+static PyObject *get_parent(PyObject *op, void *unused)
+{
+	PyGreenlet *parent = ((PyGreenlet *)op)->pimpl->parent;
+
+	(void)unused;
+	return Py_NewRef(parent ? (PyObject *)parent : Py_None);
+}
+
+static int refuse(PyObject *type, const char *why)
+{
+	PyErr_SetString(type, why);
+	return -1;
+}
+
+int green_set_parent(PyGreenlet *self, PyObject *value)
+{
+	struct green *g = self->pimpl;
+	PyGreenlet *parent = (PyGreenlet *)value;
+	struct thread *th;
+
+	if (!value)
+		return refuse(PyExc_AttributeError, "can't delete attribute");
+	if (g->main)
+		return refuse(PyExc_AttributeError,
+			      "cannot set the parent of a main greenlet");
+	if (!PyGreenlet_Check(value)) {
+		PyErr_Format(PyExc_TypeError,
+			     "GreenletChecker: Expected any type of greenlet, "
+			     "not %s", Py_TYPE(value)->tp_name);
+		return -1;
+	}
+	for (PyGreenlet *up = parent; up; up = up->pimpl->parent)
+		if (up == self)
+			return refuse(PyExc_ValueError, "cyclic parent chain");
+	th = thread_of(parent->pimpl);
+	if (!th)
+		return refuse(PyExc_ValueError,
+			      "parent must not be garbage collected");
+	if (g->thread && g->thread != th)
+		return refuse(PyExc_ValueError,
+			      "parent cannot be on a different thread");
+	Py_INCREF(parent);
+	Py_XSETREF(g->parent, parent);
+	return 0;
+}
+
+static int set_parent_attr(PyObject *op, PyObject *value, void *unused)
+{
+	(void)unused;
+	return green_set_parent((PyGreenlet *)op, value);
+}
+
+/* Where the context is: the thread's while g runs. */
+static PyObject **context_of(struct green *g)
+{
+	if (g->thread && !g->thread->gone && g->thread->current == g->self)
+		return &g->thread->ts->context;
+	return &g->py.context;
+}
+
+static PyObject *get_context(PyObject *op, void *unused)
+{
+	struct green *g = ((PyGreenlet *)op)->pimpl;
+	PyObject *context = *context_of(g);
+
+	(void)unused;
+	if (context_of(g) != &g->py.context && g->thread != green_here) {
+		PyErr_SetString(PyExc_ValueError,
+				"cannot get context of a greenlet that is "
+				"running in a different thread");
+		return NULL;
+	}
+	return Py_NewRef(context ? context : Py_None);
+}
+
+static int set_context(PyObject *op, PyObject *value, void *unused)
+{
+	struct green *g = ((PyGreenlet *)op)->pimpl;
+	PyObject **place = context_of(g), *before = *place;
+
+	(void)unused;
+	if (!value)
+		return refuse(PyExc_AttributeError,
+			      "can't delete context attribute");
+	if (value != Py_None && !PyContext_CheckExact(value))
+		return refuse(PyExc_TypeError,
+			      "greenlet context must be a contextvars.Context "
+			      "or None");
+	if (place != &g->py.context && g->thread != green_here)
+		return refuse(PyExc_ValueError,
+			      "cannot set context of a greenlet that is "
+			      "running in a different thread");
+	*place = value == Py_None ? NULL : Py_NewRef(value);
+	if (place != &g->py.context)
+		g->thread->ts->context_ver++;
+	Py_XDECREF(before);
+	return 0;
+}
+
+static PyObject *get_frame(PyObject *op, void *unused)
+{
+	struct green *g = ((PyGreenlet *)op)->pimpl;
+	PyFrameObject *frame = NULL;
+
+	(void)unused;
+	if (g->phase == GREEN_ALIVE && context_of(g) == &g->py.context)
+		frame = pystate_frame(&g->py);
+	return frame ? (PyObject *)frame : Py_NewRef(Py_None);
+}
+
+static PyObject *green_repr(PyObject *op)
+{
+	const struct green *g = ((PyGreenlet *)op)->pimpl;
+	const struct thread *th = thread_of(g);
+	const char *name = Py_TYPE(op)->tp_name;
+
+	if (is_dead(g))
+		return PyUnicode_FromFormat(
+			"<%s object at %p (otid=%p) %sdead>", name, op, th,
+			g->orphan ? "(thread exited) " : "");
+	return PyUnicode_FromFormat(
+		"<%s object at %p (otid=%p)%s%s%s%s>", name, op, th,
+		th && th == green_here && th->current == g->self ? " current" :
+		g->phase == GREEN_ALIVE ? " suspended" : "",
+		g->phase == GREEN_ALIVE ? " active" : "",
+		g->phase == GREEN_NEW ? " pending" : " started",
+		g->main ? " main" : "");
+}
+
+static int green_bool(PyObject *op)
+{
+	const struct green *g = ((PyGreenlet *)op)->pimpl;
+
+	return g->phase == GREEN_ALIVE && !g->orphan;
+}
+
+/* -- the type -- */
+
+static PyMethodDef methods[] = {
+	{ "switch", (PyCFunction)(void (*)(void))method_switch,
+	  METH_FASTCALL | METH_KEYWORDS,
+	  "switch(*args, **kwargs)\n--\n\n"
+	  "Run this greenlet, and wait until something switches back, with "
+	  "what this returns.\nThe first time it calls run(*args, **kwargs); "
+	  "later its own switch() returns the arguments." },
+	{ "throw", method_throw, METH_VARARGS,
+	  "throw(type=GreenletExit, value=None, traceback=None)\n--\n\n"
+	  "Switch to this greenlet and raise the exception in it." },
+	{ "__getstate__", method_getstate, METH_NOARGS, NULL },
+	{ NULL, NULL, 0, NULL },
+};
+
+static PyGetSetDef attributes[] = {
+	{ "__dict__", get_dict, set_dict, NULL, NULL },
+	{ "run", get_run, set_run_attr, NULL, NULL },
+	{ "parent", get_parent, set_parent_attr, NULL, NULL },
+	{ "gr_frame", get_frame, NULL, NULL, NULL },
+	{ "gr_context", get_context, set_context, NULL, NULL },
+	{ "dead", get_dead, NULL, NULL, NULL },
+	{ "_stack_saved", get_stack_saved, NULL, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, NULL },
+};
+
+static PyNumberMethods as_number = { .nb_bool = green_bool };
+
+PyTypeObject PyGreenlet_Type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "greenlet.greenlet",
+	.tp_basicsize = sizeof(PyGreenlet),
+	.tp_dealloc = green_dealloc,
+	.tp_repr = green_repr,
+	.tp_as_number = &as_number,
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE |
+		    Py_TPFLAGS_HAVE_GC,
+	.tp_doc = "greenlet(run=None, parent=None)\n--\n\n"
+		  "A flow of control that runs when it is switched to.",
+	.tp_traverse = green_traverse,
+	.tp_clear = green_clear,
+	.tp_weaklistoffset = offsetof(PyGreenlet, weakreflist),
+	.tp_methods = methods,
+	.tp_getset = attributes,
+	.tp_dictoffset = offsetof(PyGreenlet, dict),
+	.tp_init = green_init,
+	.tp_new = green_new,
+	.tp_finalize = green_finalize,
+	.tp_alloc = PyType_GenericAlloc,
+	.tp_free = PyObject_GC_Del,
+};

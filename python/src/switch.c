@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From one greenlet to another.
+ *
+ * A switch is in three steps: see who will run (aim), fly, arrive. The first
+ * may run Python code, to look up what an unstarted greenlet runs; the last
+ * may, for a trace function and when the greenlet that was left is freed; in
+ * between, none can.
+ */
+#include "green.h"
+
+void letter_clear(struct letter *letter)
+{
+	Py_CLEAR(letter->one);
+	Py_CLEAR(letter->args);
+	Py_CLEAR(letter->kwargs);
+}
+
+/* What the call of switch() returns that the letter comes to. */
+static PyObject *open_letter(struct letter l)
+{
+	PyObject *both;
+
+	if (l.one)
+		return l.one;
+	if (!l.kwargs || PyDict_GET_SIZE(l.kwargs) == 0) {
+		Py_XDECREF(l.kwargs);
+		if (!l.args)
+			return PyTuple_New(0);
+		if (PyTuple_GET_SIZE(l.args) != 1)
+			return l.args;
+		both = Py_NewRef(PyTuple_GET_ITEM(l.args, 0));
+		Py_DECREF(l.args);
+		return both;
+	}
+	if (!l.args || PyTuple_GET_SIZE(l.args) == 0) {
+		Py_XDECREF(l.args);
+		return l.kwargs;
+	}
+	both = PyTuple_Pack(2, l.args, l.kwargs);
+	Py_DECREF(l.args);
+	Py_DECREF(l.kwargs);
+	return both;
+}
+
+/* run(*letter) */
+static PyObject *call(PyObject *run, struct letter l)
+{
+	PyObject *result, *args;
+
+	if (l.one && !l.kwargs) {
+		result = PyObject_CallOneArg(run, l.one);
+	} else if (!l.args && !l.kwargs) {
+		result = PyObject_CallNoArgs(run);
+	} else {
+		args = l.args ? Py_NewRef(l.args) : PyTuple_New(0);
+		result = args ? PyObject_Call(run, args, l.kwargs) : NULL;
+		Py_XDECREF(args);
+	}
+	letter_clear(&l);
+	return result;
+}
+
+/* -- arriving -- */
+
+/* With the pending exception put aside, unless the trace function raises. */
+static void trace(struct thread *th, PyGreenlet *origin)
+{
+	PyObject *fn = Py_NewRef(th->trace), *result;
+	PyObject *type, *value, *traceback;
+
+	PyErr_Fetch(&type, &value, &traceback);
+	pystate_hush(th->ts);
+	result = PyObject_CallFunction(fn, "s(OO)", type ? "throw" : "switch",
+				       origin, th->current);
+	pystate_speak(th->ts);
+	if (result) {
+		PyErr_Restore(type, value, traceback);
+	} else {
+		Py_XDECREF(type);
+		Py_XDECREF(value);
+		Py_XDECREF(traceback);
+		Py_CLEAR(th->trace);
+	}
+	Py_XDECREF(result);
+	Py_DECREF(fn);
+}
+
+/* What a greenlet that has ended still had. */
+static void bury(struct green *g)
+{
+	tuck_ctx_fini(&g->own_ctx);
+	Py_CLEAR(g->py.context);
+}
+
+/* Take what has come: a letter, or none and the pending exception. */
+static struct letter arrive(struct thread *th)
+{
+	PyGreenlet *origin = th->origin;
+	struct letter l = th->letter;
+
+	th->origin = NULL;
+	th->letter = (struct letter){ NULL, NULL, NULL };
+	if (origin->pimpl->phase == GREEN_DEAD)
+		bury(origin->pimpl);
+	if (th->trace) {
+		trace(th, origin);
+		if (PyErr_Occurred())
+			letter_clear(&l);
+	}
+	Py_DECREF(origin);
+	return l;
+}
+
+/* -- aiming -- */
+
+/*
+ * Have what g will run in g->run, if it is to be started: 0, or -1 with an
+ * exception, which takes the place of a pending one. Others may have started
+ * g by then.
+ */
+static int load(struct green *g)
+{
+	PyObject *type, *value, *traceback, *run;
+
+	PyErr_Fetch(&type, &value, &traceback);
+	run = PyObject_GetAttrString((PyObject *)g->self, "run");
+	if (!run) {
+		Py_XDECREF(type);
+		Py_XDECREF(value);
+		Py_XDECREF(traceback);
+		return -1;
+	}
+	PyErr_Restore(type, value, traceback);
+	if (g->phase == GREEN_NEW)
+		Py_XSETREF(g->run, run);
+	else
+		Py_DECREF(run);
+	return 0;
+}
+
+/* The one that runs in place of those that have ended; NULL: an exception. */
+static struct green *aim(struct thread *th, struct green *g)
+{
+	for (;;) {
+		struct thread *owner = thread_of(g);
+
+		if (owner != th) {
+			thread_wrong(g, owner);
+			return NULL;
+		}
+		if (g->phase == GREEN_ALIVE)
+			return g;
+		if (g->phase == GREEN_DEAD) {
+			g = g->parent->pimpl;
+			continue;
+		}
+		if (load(g) < 0)
+			return NULL;
+		if (g->phase == GREEN_NEW && thread_of(g) == th)
+			return g;
+	}
+}
+
+/* -- starting and ending -- */
+
+/* GreenletExit ends a greenlet as if it had returned the exception. */
+static PyObject *exit_value(void)
+{
+	PyObject *type, *value, *traceback;
+
+	if (!PyErr_ExceptionMatches(green_exit))
+		return NULL;
+	PyErr_Fetch(&type, &value, &traceback);
+	PyErr_NormalizeException(&type, &value, &traceback);
+	Py_XDECREF(type);
+	Py_XDECREF(traceback);
+	return value;
+}
+
+static PyObject *live(struct thread *th, struct green *g)
+{
+	PyObject *run = g->run, *result = NULL;
+	struct letter l = arrive(th);
+
+	g->run = NULL;
+	if (PyErr_Occurred())
+		letter_clear(&l);
+	else
+		result = call(run, l);
+	Py_DECREF(run);
+	return result ? result : exit_value();
+}
+
+/* th->current leaves, and g will run. */
+static void set_out(struct thread *th, struct green *g)
+{
+	th->origin = th->current;
+	th->current = (PyGreenlet *)Py_NewRef((PyObject *)g->self);
+}
+
+static int start(struct thread *th, struct green *g);
+
+/*
+ * The one to run after the caller's end: the first of its parents that lives,
+ * or can be started; what it gets is *result or the pending exception.
+ */
+static struct green *heir(struct thread *th, struct green *g, PyObject **result)
+{
+	PyGreenlet *up = g->parent;
+
+	for (; up; up = up->pimpl->parent) {
+		struct green *p = up->pimpl;
+
+		if (p->phase == GREEN_NEW && load(p) < 0)
+			Py_CLEAR(*result);
+		else if (p->phase != GREEN_DEAD && thread_of(p) == th)
+			return p;
+	}
+	Py_FatalError("a greenlet has ended, and so have all its parents");
+}
+
+/* What each greenlet's context runs. */
+static struct tuck_ctx *entry(void *arg)
+{
+	struct thread *th = green_here;
+	struct green *g = arg, *next;
+	struct pybase base;
+	PyObject *result;
+
+	pystate_begin(&g->py, th->ts, &base);
+	result = live(th, g);
+	next = heir(th, g, &result);
+	g->phase = GREEN_DEAD;
+	thread_leave(g);
+	th->letter = (struct letter){ .one = result };
+	set_out(th, next);
+	pystate_end(&g->py, th->ts);
+	if (next->phase == GREEN_NEW)
+		start(th, next);	/* and never comes back */
+	return next->ctx;
+}
+
+/* Begin with g: 0 when something comes back, or a negative error. */
+static int start(struct thread *th, struct green *g)
+{
+	int r = pystate_prepare(&g->py);
+
+	if (r == 0)
+		r = tuck_ctx_init(&g->own_ctx, NULL, NULL);
+	if (r < 0)
+		return r;
+	thread_enter(th, g);
+	g->phase = GREEN_ALIVE;
+	r = tuck_ctx_start(&g->own_ctx, entry, g, NULL);
+	if (r == 0)
+		return 0;
+	thread_leave(g);
+	g->phase = GREEN_NEW;
+	tuck_ctx_fini(&g->own_ctx);
+	return r;
+}
+
+/* -- the switch -- */
+
+/* From the current one to `to`, and back some time. */
+static int fly(struct thread *th, struct green *to)
+{
+	struct green *from = th->current->pimpl;
+	int r;
+
+	pystate_save(&from->py, th->ts);
+	set_out(th, to);
+	if (to->phase == GREEN_NEW)
+		r = start(th, to);
+	else
+		r = tuck_ctx_switch(to->ctx, NULL, NULL);
+	pystate_load(&from->py, th->ts);
+	if (r == 0)
+		return 0;
+	Py_DECREF(th->current);
+	th->current = th->origin;
+	th->origin = NULL;
+	letter_clear(&th->letter);
+	PyErr_Format(green_error, "the switch failed: %s", tuck_strerror(r));
+	return -1;
+}
+
+PyObject *green_switch(PyGreenlet *g, struct letter letter)
+{
+	struct thread *th = thread_here();
+	struct green *to = th ? aim(th, g->pimpl) : NULL;
+
+	if (!to || (to->self == th->current && PyErr_Occurred())) {
+		letter_clear(&letter);
+		return NULL;
+	}
+	if (to->self == th->current)
+		return open_letter(letter);
+	th->letter = letter;
+	if (fly(th, to) < 0)
+		return NULL;
+	letter = arrive(th);
+	return PyErr_Occurred() ? NULL : open_letter(letter);
+}
+
+/* -- throwing -- */
+
+PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
+		      PyObject *traceback)
+{
+	struct letter none = { NULL, NULL, NULL };
+
+	PyErr_Restore(type, value, traceback);
+	if (g->pimpl->phase == GREEN_DEAD) {
+		/* Who is dead already ends by it as if by a return. */
+		PyObject *result = exit_value();
+
+		if (result)
+			return green_switch(g, (struct letter){ .one = result });
+	}
+	return green_switch(g, none);
+}
+
+void green_kill(PyGreenlet *g)
+{
+	struct thread *th = green_here;
+	PyObject *type, *value, *traceback, *result;
+	PyGreenlet *parent = g->pimpl->parent;
+
+	PyErr_Fetch(&type, &value, &traceback);
+	/* What it ends with comes here. */
+	g->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
+	result = green_throw(g, Py_NewRef(green_exit), NULL, NULL);
+	if (!result)
+		PyErr_WriteUnraisable((PyObject *)g);
+	Py_XDECREF(result);
+	Py_XDECREF(g->pimpl->parent);
+	g->pimpl->parent = parent;
+	PyErr_Restore(type, value, traceback);
+}
+
+void green_forget(struct green *g)
+{
+	g->phase = GREEN_DEAD;
+	thread_leave(g);
+	pystate_clear(&g->py);
+}

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Microthreads for Python on Tuck's stack slicing."""
