@@ -64,6 +64,7 @@ struct thread {
 	struct green *ended;		/* whose context is to be given back */
 	struct green alive;		/* ring; main is not in it */
 	PyObject *trace;		/* settrace(), or NULL */
+	PyObject *no_args;		/* () */
 	PyObject *doomed;		/* list: let go of by other threads */
 	PyThreadState *ts;
 	unsigned long ident;		/* as threading.get_ident() */

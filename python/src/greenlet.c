@@ -23,11 +23,11 @@ static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	struct thread *th = thread_tidy();
 	PyGreenlet *self;
 
-	(void)args;
+	(void)args;		/* they are for __init__() */
 	(void)kwargs;
 	if (!th)
 		return NULL;
-	self = (PyGreenlet *)type->tp_alloc(type, 0);
+	self = (PyGreenlet *)PyBaseObject_Type.tp_new(type, th->no_args, NULL);
 	if (!self)
 		return NULL;
 	self->pimpl = green_alloc(self);
@@ -363,9 +363,9 @@ static PyObject *get_stack_saved(PyObject *op, void *unused)
 
 	(void)unused;
 	if (g->phase != GREEN_ALIVE || g->thread != green_here ||
-	    tuck_ctx_info(g->ctx, &info) < 0)
+	    tuck_ctx_info(g->ctx, &info) < 0 || !info.sp)
 		return PyLong_FromLong(0);
-	return PyLong_FromSize_t(info.slice_bytes);
+	return PyLong_FromSize_t((size_t)((char *)info.base - (char *)info.sp));
 }
 
 static PyObject *get_run(PyObject *op, void *unused)

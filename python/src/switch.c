@@ -86,13 +86,6 @@ static void trace(struct thread *th, PyGreenlet *origin)
 	Py_DECREF(fn);
 }
 
-/* What a greenlet that has ended still had. */
-static void bury(struct green *g)
-{
-	tuck_ctx_fini(&g->own_ctx);
-	Py_CLEAR(g->py.context);
-}
-
 /* Take what has come: a letter, or none and the pending exception. */
 static struct letter arrive(struct thread *th)
 {
@@ -102,7 +95,7 @@ static struct letter arrive(struct thread *th)
 	th->origin = NULL;
 	th->letter = (struct letter){ NULL, NULL, NULL };
 	if (origin->pimpl->phase == GREEN_DEAD)
-		bury(origin->pimpl);
+		tuck_ctx_fini(&origin->pimpl->own_ctx);
 	if (th->trace) {
 		trace(th, origin);
 		if (PyErr_Occurred())

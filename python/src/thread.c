@@ -44,7 +44,10 @@ void thread_leave(struct green *g)
 
 /* -- its end -- */
 
-/* Each of them once: who catches GreenletExit and waits again lives on. */
+/*
+ * Each of them once: who catches GreenletExit and waits again lives on. Not
+ * while the interpreter ends, when what they would use is gone already.
+ */
 static void end_all(struct thread *th)
 {
 	while (th->alive.next != &th->alive) {
@@ -53,7 +56,8 @@ static void end_all(struct thread *th)
 
 		thread_leave(g);
 		Py_INCREF(self);
-		green_kill(self);
+		if (!_Py_IsFinalizing())
+			green_kill(self);
 		if (g->phase == GREEN_ALIVE) {
 			g->orphan = true;
 			tuck_ctx_fini(&g->own_ctx);
@@ -76,6 +80,7 @@ static void thread_end(struct thread *th)
 	green_here = NULL;
 	Py_CLEAR(th->current);
 	Py_CLEAR(th->main);
+	Py_CLEAR(th->no_args);
 	thread_unref(th);
 	PyErr_Restore(type, value, traceback);
 }
@@ -117,8 +122,10 @@ struct thread *thread_make(void)
 	th->ts = PyThreadState_Get();
 	th->ident = PyThread_get_thread_ident();
 	th->refs = 1;
-	th->main = green_new_main(th);
+	th->no_args = PyTuple_New(0);
+	th->main = th->no_args ? green_new_main(th) : NULL;
 	if (!th->main) {
+		Py_XDECREF(th->no_args);
 		thread_unref(th);
 		return NULL;
 	}
