@@ -15,7 +15,7 @@ import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SPDX = "/* SPDX-License-Identifier: MIT */\n"
-CODE = re.compile(r"(include|src|tests|examples|bench|hook)/.*\.([chS]|cpp)$")
+CODE = re.compile(r"(include|src|tests|examples|bench|hook|python)/.*\.([chS]|cpp)$")
 PUBLIC = re.compile(r"include/tuck/\w+\.h$")
 # The comment, if any, that precedes a prototype; its name and parameters.
 PROTOTYPE = re.compile(r"(/\*(?:(?!\*/).)*\*/)?\s*"

@@ -6,6 +6,7 @@
  *   and how it all ends with the thread.
  * - switch.c: from one greenlet to another: starting, ending, what is passed.
  * - greenlet.c: the Python type.
+ * - registry.c: all greenlets there are, and where they are.
  * - module.c: the module, its functions and its C interface.
  *
  * Invariants:
@@ -34,21 +35,6 @@ struct green;
 
 enum green_phase { GREEN_NEW, GREEN_ALIVE, GREEN_DEAD };
 
-struct green {
-	struct tuck_ctx own_ctx;
-	struct tuck_ctx *ctx;		/* own_ctx, or a thread's main one */
-	struct pystate py;		/* while suspended; py.context always */
-					/* but while it runs */
-	PyGreenlet *self;
-	PyGreenlet *parent;		/* NULL: a main one, or cleared */
-	PyObject *run;			/* until it is started */
-	struct thread *thread;		/* once started */
-	struct green *prev, *next;	/* of those alive in its thread */
-	unsigned char phase;		/* enum green_phase */
-	bool main;
-	bool orphan;			/* its thread ended before it did */
-};
-
 /* Arguments on their way; all NULL for an exception, which is pending. */
 struct letter {
 	PyObject *one;			/* a single one, or NULL and these: */
@@ -56,7 +42,26 @@ struct letter {
 	PyObject *kwargs;		/* a dict; NULL: none */
 };
 
+struct green {
+	struct tuck_ctx own_ctx;
+	struct tuck_ctx *ctx;		/* own_ctx, or a thread's main one */
+	struct pystate py;		/* while suspended; py.context always */
+					/* but while it runs */
+	PyGreenlet *self;
+	PyGreenlet *parent;		/* NULL: a main one, or cleared */
+	PyObject *run;			/* until it ends */
+	struct thread *thread;		/* once started */
+	struct letter first;		/* what run was called with */
+	struct green *prev, *next;	/* of those alive in its thread, or */
+					/* of those that are new */
+	unsigned char phase;		/* enum green_phase */
+	bool main;
+	bool orphan;			/* its thread ended before it did */
+	bool survivor;			/* of GreenletExit: is no garbage */
+};
+
 struct thread {
+	struct thread *prev, *next;	/* of all that are not gone */
 	PyGreenlet *main;
 	PyGreenlet *current;
 	PyGreenlet *origin;		/* of the switch under way */
@@ -74,6 +79,9 @@ struct thread {
 
 extern PyTypeObject PyGreenlet_Type;
 extern PyObject *green_error, *green_exit;
+extern PyObject *green_hook;		/* set_switch_hook(), or NULL */
+extern struct thread green_threads;	/* ring */
+extern struct green green_unstarted;	/* ring */
 extern Py_ssize_t green_mains;		/* main greenlets there are */
 
 #define PyGreenlet_Check(op) PyObject_TypeCheck(op, &PyGreenlet_Type)
@@ -100,7 +108,9 @@ struct thread *thread_of(const struct green *g);
 void thread_ref(struct thread *th);
 void thread_unref(struct thread *th);
 
-/* Among the alive, or no more. */
+/* Among those that are new; those alive in th, from then on for ever its; */
+/* neither. */
+void thread_foresee(struct green *g);
 void thread_enter(struct thread *th, struct green *g);
 void thread_leave(struct green *g);
 
@@ -132,5 +142,13 @@ void green_forget(struct green *g);
 
 int green_set_parent(PyGreenlet *g, PyObject *parent);
 PyGreenlet *green_new_main(struct thread *th);
+
+/* g.throw() with what is given, which may be no exception at all. */
+PyObject *green_throw_checked(PyGreenlet *self, PyObject *type, PyObject *value,
+			      PyObject *traceback);
+
+/* -- registry.c -- */
+
+extern PyMethodDef green_registry[];
 
 #endif

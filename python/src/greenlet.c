@@ -36,6 +36,7 @@ static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 		return NULL;
 	}
 	self->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
+	thread_foresee(self->pimpl);
 	return (PyObject *)self;
 }
 
@@ -127,6 +128,7 @@ static void end(PyGreenlet *self)
 		green_kill(self);
 	else if (leave_to(g->thread, self) < 0)
 		PyErr_WriteUnraisable((PyObject *)self);
+	g->survivor = is_alive(self);
 	PyErr_Restore(type, value, traceback);
 }
 
@@ -144,7 +146,12 @@ static int green_traverse(PyObject *op, visitproc visit, void *arg)
 	if (!g)
 		return 0;
 	Py_VISIT(g->parent);
+	if (g->main || g->survivor)
+		return 0;
 	Py_VISIT(g->run);
+	Py_VISIT(g->first.one);
+	Py_VISIT(g->first.args);
+	Py_VISIT(g->first.kwargs);
 	return pystate_visit(&g->py, visit, arg);
 }
 
@@ -154,7 +161,7 @@ static int green_clear(PyObject *op)
 
 	/* The parent stays: who is alive has to have somewhere to end. */
 	Py_CLEAR(self->dict);
-	if (self->pimpl)
+	if (self->pimpl && !is_alive(self))
 		Py_CLEAR(self->pimpl->run);
 	return 0;
 }
@@ -167,6 +174,7 @@ static void free_green(struct green *g)
 		green_forget(g);
 	Py_CLEAR(g->parent);
 	Py_CLEAR(g->run);
+	letter_clear(&g->first);
 	pystate_clear(&g->py);
 	if (g->thread)
 		thread_unref(g->thread);
@@ -204,6 +212,8 @@ static void green_dealloc(PyObject *op)
 	PyObject_GC_UnTrack(op);
 	if (survives_again(self))
 		return;
+	if (self->pimpl)
+		thread_leave(self->pimpl);	/* nobody shall find it */
 	if (self->weakreflist)
 		PyObject_ClearWeakRefs(op);
 	if (self->pimpl)
@@ -277,7 +287,8 @@ static int prepare_throw(PyObject **type, PyObject **value,
 	if (!PyExceptionClass_Check(*type)) {
 		PyErr_Format(PyExc_TypeError,
 			     "exceptions must be classes, or instances, "
-			     "not %s", Py_TYPE(*type)->tp_name);
+			     "not %s",
+			     Py_TYPE(*type)->tp_name);
 		return -1;
 	}
 	Py_INCREF(*type);
@@ -331,8 +342,7 @@ static int set_dict(PyObject *op, PyObject *value, void *unused)
 
 	(void)unused;
 	if (!value) {
-		PyErr_SetString(PyExc_TypeError,
-				"__dict__ may not be deleted");
+		PyErr_SetString(PyExc_TypeError, "__dict__ may not be deleted");
 		return -1;
 	}
 	if (!PyDict_Check(value)) {
@@ -414,7 +424,8 @@ int green_set_parent(PyGreenlet *self, PyObject *value)
 	if (!PyGreenlet_Check(value)) {
 		PyErr_Format(PyExc_TypeError,
 			     "GreenletChecker: Expected any type of greenlet, "
-			     "not %s", Py_TYPE(value)->tp_name);
+			     "not %s",
+			     Py_TYPE(value)->tp_name);
 		return -1;
 	}
 	for (PyGreenlet *up = parent; up; up = up->pimpl->parent)
@@ -509,7 +520,8 @@ static PyObject *green_repr(PyObject *op)
 	return PyUnicode_FromFormat(
 		"<%s object at %p (otid=%p)%s%s%s%s>", name, op, th,
 		th && th == green_here && th->current == g->self ? " current" :
-		g->phase == GREEN_ALIVE ? " suspended" : "",
+		g->phase == GREEN_ALIVE ? " suspended" :
+					  "",
 		g->phase == GREEN_ALIVE ? " active" : "",
 		g->phase == GREEN_NEW ? " pending" : " started",
 		g->main ? " main" : "");
@@ -552,8 +564,7 @@ static PyGetSetDef attributes[] = {
 static PyNumberMethods as_number = { .nb_bool = green_bool };
 
 PyTypeObject PyGreenlet_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "greenlet.greenlet",
+	PyVarObject_HEAD_INIT(NULL, 0).tp_name = "greenlet.greenlet",
 	.tp_basicsize = sizeof(PyGreenlet),
 	.tp_dealloc = green_dealloc,
 	.tp_repr = green_repr,

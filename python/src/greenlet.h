@@ -25,8 +25,7 @@ extern "C" {
 #endif
 
 typedef struct _greenlet {
-	PyObject_HEAD
-	PyObject *weakreflist;
+	PyObject_HEAD PyObject *weakreflist;
 	PyObject *dict;
 	implementation_ptr_t pimpl;
 } PyGreenlet;

@@ -5,10 +5,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-PyObject *green_error, *green_exit;
-
-PyObject *green_throw_checked(PyGreenlet *self, PyObject *type, PyObject *value,
-			      PyObject *traceback);
+PyObject *green_error, *green_exit, *green_hook;
 
 /* -- functions -- */
 
@@ -285,6 +282,7 @@ static int exec(PyObject *module)
 		return -1;
 	}
 	if (set_up() < 0 || add_to_type(module) < 0 ||
+	    PyModule_AddFunctions(module, green_registry) < 0 ||
 	    add(module, "greenlet", (PyObject *)&PyGreenlet_Type) < 0 ||
 	    add(module, "error", green_error) < 0 ||
 	    add(module, "GreenletExit", green_exit) < 0 ||

@@ -7,15 +7,19 @@
  * - struct pybase: what lies at the bottom of a greenlet's C stack;
  * - pystate_save, pystate_load: before and after a switch; they neither
  *   allocate nor give an object back, so nothing else can run in between;
- * - pystate_begin: in a new greenlet, on its own stack: 0 or -1;
+ * - pystate_prepare: before pystate_begin(): 0 or a negative error;
+ * - pystate_begin: in a new greenlet, on its own stack;
+ * - pystate_steady: all that it will run is the call of one Python function;
  * - pystate_end: in one that ends, with nothing of it left to run;
  * - pystate_frame: its innermost frame while it is suspended, new reference,
  *   NULL for none;
- * - pystate_visit: what the garbage collector is told;
+ * - pystate_visit: what the garbage collector is told: only what nobody else
+ *   can get at, since it takes references for all there are;
  * - pystate_clear: give back what one holds that will not run again.
  *
- * A context variables' context belongs to all versions alike and is swapped
- * here too; pystate.context holds the reference while it is suspended.
+ * Who is traced belongs to the thread, whether a trace function runs just now
+ * to the greenlet. A greenlet's context of context variables is the thread's
+ * while it runs, and pystate.context holds the reference while it does not.
  */
 #ifndef TUCK_PY_STATE_H
 #define TUCK_PY_STATE_H
@@ -37,5 +41,31 @@
 #else
 #error "CPython 3.14 and later: not tested yet, so refused"
 #endif
+
+#ifdef Py_GIL_DISABLED
+#error "CPython without its global lock: not tested yet, so refused"
+#endif
+
+#if PY_VERSION_HEX < 0x030a0000
+#define Py_NewRef(op) pystate_newref((PyObject *)(op))
+static inline PyObject *pystate_newref(PyObject *op)
+{
+	Py_INCREF(op);
+	return op;
+}
+#endif
+
+#if PY_VERSION_HEX >= 0x030d0000
+#define _Py_IsFinalizing Py_IsFinalizing
+#endif
+
+/* n functions that trace are running in this greenlet. */
+static inline void pystate_tracing(PyThreadState *ts, int n)
+{
+	ts->tracing = n;
+#if PY_VERSION_HEX < 0x030c0000
+	pystate_trace(ts);
+#endif
+}
 
 #endif

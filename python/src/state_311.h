@@ -13,16 +13,18 @@
 #define TUCK_PY_STATE_311_H
 
 #include "chunk.h"
+#include "frames.h"
 
 struct pystate {
 	_PyCFrame *cframe;
-	struct _PyInterpreterFrame *frame;
+	pyframe *frame;
 	_PyErr_StackItem *exc_info;
 	_PyErr_StackItem exc_state;
 	PyObject *context;
 	struct pychunk data;
 	int depth;			/* of recursion */
 	int trash_depth;
+	int tracing;
 };
 
 struct pybase {
@@ -32,20 +34,10 @@ struct pybase {
 /* Tracing belongs to the thread, but each evaluation loop keeps a copy. */
 static inline void pystate_trace(PyThreadState *ts)
 {
-	ts->cframe->use_tracing =
-		!ts->tracing && (ts->c_tracefunc || ts->c_profilefunc) ? 255 :
-									 0;
-}
-
-/* While a function that observes switches runs, others observe nothing. */
-static inline void pystate_hush(PyThreadState *ts)
-{
-	PyThreadState_EnterTracing(ts);
-}
-
-static inline void pystate_speak(PyThreadState *ts)
-{
-	PyThreadState_LeaveTracing(ts);
+	ts->cframe->use_tracing = !ts->tracing && (ts->c_tracefunc ||
+						   ts->c_profilefunc) ?
+					  255 :
+					  0;
 }
 
 static inline void pystate_save(struct pystate *s, PyThreadState *ts)
@@ -58,6 +50,7 @@ static inline void pystate_save(struct pystate *s, PyThreadState *ts)
 	pychunk_save(&s->data, ts);
 	s->depth = ts->recursion_limit - ts->recursion_remaining;
 	s->trash_depth = ts->trash_delete_nesting;
+	s->tracing = ts->tracing;
 }
 
 static inline void pystate_load(struct pystate *s, PyThreadState *ts)
@@ -70,6 +63,7 @@ static inline void pystate_load(struct pystate *s, PyThreadState *ts)
 	pychunk_load(&s->data, ts);
 	ts->recursion_remaining = ts->recursion_limit - s->depth;
 	ts->trash_delete_nesting = s->trash_depth;
+	ts->tracing = s->tracing;
 	pystate_trace(ts);
 	/* From here on it is the thread's. */
 	s->context = NULL;
@@ -78,7 +72,6 @@ static inline void pystate_load(struct pystate *s, PyThreadState *ts)
 	s->frame = NULL;
 }
 
-/* Before pystate_begin(): 0 or a negative error. */
 static inline int pystate_prepare(struct pystate *s)
 {
 	return pychunk_new(&s->data);
@@ -96,9 +89,15 @@ static inline void pystate_begin(struct pystate *s, PyThreadState *ts,
 	pychunk_load(&s->data, ts);
 	ts->recursion_remaining = ts->recursion_limit;
 	ts->trash_delete_nesting = 0;
+	ts->tracing = 0;
 	s->context = NULL;
 	s->data.chunk = NULL;
 	pystate_trace(ts);
+}
+
+static inline void pystate_steady(struct pystate *s)
+{
+	(void)s;
 }
 
 static inline void pystate_end(struct pystate *s, PyThreadState *ts)
@@ -119,12 +118,16 @@ static inline PyFrameObject *pystate_frame(const struct pystate *s)
 	PyThreadState *ts = PyThreadState_Get();
 	_PyCFrame shown = { .current_frame = s->frame }, *own = ts->cframe;
 	PyFrameObject *frame;
+	int collects;
 
 	if (!s->frame)
 		return NULL;
+	collects = PyGC_Disable();	/* it runs code of anybody's */
 	ts->cframe = &shown;
 	frame = PyThreadState_GetFrame(ts);
 	ts->cframe = own;
+	if (collects)
+		PyGC_Enable();
 	return frame;
 }
 
@@ -133,7 +136,7 @@ static inline int pystate_visit(const struct pystate *s, visitproc visit,
 {
 	Py_VISIT(s->context);
 	Py_VISIT(s->exc_state.exc_value);
-	return 0;
+	return pyframes_visit(s->frame, visit, arg);
 }
 
 static inline void pystate_clear(struct pystate *s)

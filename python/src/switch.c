@@ -43,44 +43,55 @@ static PyObject *open_letter(struct letter l)
 	return both;
 }
 
-/* run(*letter) */
-static PyObject *call(PyObject *run, struct letter l)
+/* Whether a call of run is that of a Python function, and nothing before. */
+static bool is_function(PyObject *run, const struct letter *l)
 {
-	PyObject *result, *args;
+	if (PyMethod_Check(run))
+		run = PyMethod_GET_FUNCTION(run);
+	return PyFunction_Check(run) && !l->kwargs;
+}
 
-	if (l.one && !l.kwargs) {
-		result = PyObject_CallOneArg(run, l.one);
-	} else if (!l.args && !l.kwargs) {
-		result = PyObject_CallNoArgs(run);
-	} else {
-		args = l.args ? Py_NewRef(l.args) : PyTuple_New(0);
-		result = args ? PyObject_Call(run, args, l.kwargs) : NULL;
-		Py_XDECREF(args);
-	}
-	letter_clear(&l);
-	return result;
+/* run(*letter) */
+static PyObject *call(struct green *g)
+{
+	const struct letter *l = &g->first;
+
+	if (is_function(g->run, l))
+		pystate_steady(&g->py);
+	if (l->one)
+		return PyObject_CallOneArg(g->run, l->one);
+	if (!l->args)
+		return PyObject_CallNoArgs(g->run);
+	return PyObject_Call(g->run, l->args, l->kwargs);
 }
 
 /* -- arriving -- */
 
-/* With the pending exception put aside, unless the trace function raises. */
-static void trace(struct thread *th, PyGreenlet *origin)
+/*
+ * Call who observes switches, of whom others observe nothing. With the pending
+ * exception put aside, unless it raises: then it observes no more.
+ */
+static void trace(struct thread *th, PyObject **observer, PyGreenlet *origin)
 {
-	PyObject *fn = Py_NewRef(th->trace), *result;
+	PyObject *fn = *observer, *result;
 	PyObject *type, *value, *traceback;
+	int tracing = th->ts->tracing;
 
+	if (!fn)
+		return;
+	Py_INCREF(fn);
 	PyErr_Fetch(&type, &value, &traceback);
-	pystate_hush(th->ts);
+	pystate_tracing(th->ts, tracing + 1);
 	result = PyObject_CallFunction(fn, "s(OO)", type ? "throw" : "switch",
 				       origin, th->current);
-	pystate_speak(th->ts);
+	pystate_tracing(th->ts, tracing);
 	if (result) {
 		PyErr_Restore(type, value, traceback);
 	} else {
 		Py_XDECREF(type);
 		Py_XDECREF(value);
 		Py_XDECREF(traceback);
-		Py_CLEAR(th->trace);
+		Py_CLEAR(*observer);
 	}
 	Py_XDECREF(result);
 	Py_DECREF(fn);
@@ -96,8 +107,9 @@ static struct letter arrive(struct thread *th)
 	th->letter = (struct letter){ NULL, NULL, NULL };
 	if (origin->pimpl->phase == GREEN_DEAD)
 		tuck_ctx_fini(&origin->pimpl->own_ctx);
-	if (th->trace) {
-		trace(th, origin);
+	if (th->trace || green_hook) {
+		trace(th, &green_hook, origin);
+		trace(th, &th->trace, origin);
 		if (PyErr_Occurred())
 			letter_clear(&l);
 	}
@@ -171,17 +183,16 @@ static PyObject *exit_value(void)
 	return value;
 }
 
+/* What is called stays in g, for the garbage collector to see it. */
 static PyObject *live(struct thread *th, struct green *g)
 {
-	PyObject *run = g->run, *result = NULL;
-	struct letter l = arrive(th);
+	PyObject *result = NULL;
 
-	g->run = NULL;
-	if (PyErr_Occurred())
-		letter_clear(&l);
-	else
-		result = call(run, l);
-	Py_DECREF(run);
+	g->first = arrive(th);
+	if (!PyErr_Occurred())
+		result = call(g);
+	letter_clear(&g->first);
+	Py_CLEAR(g->run);
 	return result ? result : exit_value();
 }
 
@@ -248,7 +259,7 @@ static int start(struct thread *th, struct green *g)
 	r = tuck_ctx_start(&g->own_ctx, entry, g, NULL);
 	if (r == 0)
 		return 0;
-	thread_leave(g);
+	thread_foresee(g);
 	g->phase = GREEN_NEW;
 	tuck_ctx_fini(&g->own_ctx);
 	return r;
@@ -279,10 +290,23 @@ static int fly(struct thread *th, struct green *to)
 	return -1;
 }
 
+/*
+ * What traces the interpreter's steps may not leave them: it would be called
+ * for the steps of others, or not at all.
+ */
+static bool may_leave(const struct thread *th)
+{
+	if (!th || !th->ts->tracing)
+		return th;
+	PyErr_SetString(green_error,
+			"cannot switch inside a trace or profile function");
+	return false;
+}
+
 PyObject *green_switch(PyGreenlet *g, struct letter letter)
 {
 	struct thread *th = thread_here();
-	struct green *to = th ? aim(th, g->pimpl) : NULL;
+	struct green *to = may_leave(th) ? aim(th, g->pimpl) : NULL;
 
 	if (!to || (to->self == th->current && PyErr_Occurred())) {
 		letter_clear(&letter);
@@ -310,7 +334,8 @@ PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
 		PyObject *result = exit_value();
 
 		if (result)
-			return green_switch(g, (struct letter){ .one = result });
+			return green_switch(g,
+					    (struct letter){ .one = result });
 	}
 	return green_switch(g, none);
 }
@@ -320,7 +345,9 @@ void green_kill(PyGreenlet *g)
 	struct thread *th = green_here;
 	PyObject *type, *value, *traceback, *result;
 	PyGreenlet *parent = g->pimpl->parent;
+	int tracing = th->ts->tracing;
 
+	pystate_tracing(th->ts, 0);
 	PyErr_Fetch(&type, &value, &traceback);
 	/* What it ends with comes here. */
 	g->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
@@ -331,6 +358,7 @@ void green_kill(PyGreenlet *g)
 	Py_XDECREF(g->pimpl->parent);
 	g->pimpl->parent = parent;
 	PyErr_Restore(type, value, traceback);
+	pystate_tracing(th->ts, tracing);
 }
 
 void green_forget(struct green *g)

@@ -13,6 +13,10 @@
 
 __thread struct thread *green_here;
 Py_ssize_t green_mains;
+struct thread green_threads = { .prev = &green_threads,
+				.next = &green_threads };
+struct green green_unstarted = { .prev = &green_unstarted,
+				 .next = &green_unstarted };
 
 void thread_ref(struct thread *th)
 {
@@ -25,14 +29,27 @@ void thread_unref(struct thread *th)
 		PyMem_Free(th);
 }
 
+static void link_before(struct green *ring, struct green *g)
+{
+	g->prev->next = g->next;
+	g->next->prev = g->prev;
+	g->next = ring;
+	g->prev = ring->prev;
+	g->prev->next = g;
+	ring->prev = g;
+}
+
+void thread_foresee(struct green *g)
+{
+	link_before(&green_unstarted, g);
+}
+
 void thread_enter(struct thread *th, struct green *g)
 {
+	if (!g->thread)
+		thread_ref(th);
 	g->thread = th;
-	thread_ref(th);
-	g->next = &th->alive;
-	g->prev = th->alive.prev;
-	g->prev->next = g;
-	th->alive.prev = g;
+	link_before(&th->alive, g);
 }
 
 void thread_leave(struct green *g)
@@ -66,6 +83,19 @@ static void end_all(struct thread *th)
 	}
 }
 
+static void let_go(struct thread *th)
+{
+	th->prev->next = th->next;
+	th->next->prev = th->prev;
+	th->gone = true;
+	th->main->pimpl->phase = GREEN_DEAD;
+	th->main->pimpl->orphan = true;
+	Py_CLEAR(th->current);
+	Py_CLEAR(th->main);
+	Py_CLEAR(th->no_args);
+	thread_unref(th);
+}
+
 static void thread_end(struct thread *th)
 {
 	PyObject *type, *value, *traceback;
@@ -74,15 +104,27 @@ static void thread_end(struct thread *th)
 	Py_CLEAR(th->doomed);
 	Py_CLEAR(th->trace);
 	end_all(th);
-	th->gone = true;
-	th->main->pimpl->phase = GREEN_DEAD;
-	th->main->pimpl->orphan = true;
 	green_here = NULL;
-	Py_CLEAR(th->current);
-	Py_CLEAR(th->main);
-	Py_CLEAR(th->no_args);
-	thread_unref(th);
+	let_go(th);
 	PyErr_Restore(type, value, traceback);
+}
+
+/*
+ * A thread that there is no more, since the process has forked, or that will
+ * not get the interpreter's lock again. Nothing can run in it.
+ */
+static void thread_lost(struct thread *th)
+{
+	thread_ref(th);
+	while (th->alive.next != &th->alive) {
+		th->alive.next->orphan = true;
+		thread_leave(th->alive.next);
+	}
+	Py_CLEAR(th->trace);
+	let_go(th);
+	/* What it is asked to free may be what it was to free itself. */
+	Py_CLEAR(th->doomed);
+	thread_unref(th);
 }
 
 static void on_clear(PyObject *capsule)
@@ -91,6 +133,8 @@ static void on_clear(PyObject *capsule)
 
 	if (th == green_here)
 		thread_end(th);
+	else
+		thread_lost(th);
 }
 
 /* -- its beginning -- */
@@ -130,6 +174,10 @@ struct thread *thread_make(void)
 		return NULL;
 	}
 	th->current = (PyGreenlet *)Py_NewRef((PyObject *)th->main);
+	th->next = &green_threads;
+	th->prev = green_threads.prev;
+	th->prev->next = th;
+	green_threads.prev = th;
 	return hang_on(th) < 0 ? NULL : th;
 }
 
@@ -162,8 +210,8 @@ static void add_note(PyObject *error, const struct green *g,
 	PyObject *note, *r = NULL;
 
 	note = PyUnicode_FromFormat("%R belongs to thread %lu%s, the switch "
-				    "was made in thread %lu", g->self,
-				    owner ? owner->ident : 0,
+				    "was made in thread %lu",
+				    g->self, owner ? owner->ident : 0,
 				    !owner || owner->gone ? " (exited)" : "",
 				    PyThread_get_thread_ident());
 	if (note && PyObject_HasAttrString(error, "add_note"))
@@ -180,11 +228,12 @@ void thread_wrong(const struct green *g, const struct thread *owner)
 {
 	PyObject *type, *value, *traceback;
 
-	PyErr_SetString(green_error,
-			!owner ? "cannot switch to a garbage collected greenlet" :
-			owner->gone ? "cannot switch to a different thread "
-				      "(which happens to have exited)" :
-				      "cannot switch to a different thread");
+	PyErr_SetString(
+		green_error,
+		!owner	    ? "cannot switch to a garbage collected greenlet" :
+		owner->gone ? "cannot switch to a different thread "
+			      "(which happens to have exited)" :
+			      "cannot switch to a different thread");
 	PyErr_Fetch(&type, &value, &traceback);
 	PyErr_NormalizeException(&type, &value, &traceback);
 	add_note(value, g, owner);

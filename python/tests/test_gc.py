@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+"""Cycles through suspended greenlets."""
+import gc
+import sys
+import threading
+import unittest
+import weakref
+
+import greenlet
+from greenlet import GreenletExit, getcurrent
+
+
+class Thing:
+    """Dies where one can see it."""
+
+
+def wait(*_):
+    getcurrent().parent.switch()
+
+
+class Cycles(unittest.TestCase):
+    def check_collected(self, make):
+        gc.collect()
+        refs = [weakref.ref(x) for x in make()]
+        self.assertTrue(refs)
+        gc.collect()
+        self.assertEqual([ref() for ref in refs], [None] * len(refs))
+
+    def check_kept(self, make):
+        gc.collect()
+        refs = [weakref.ref(x) for x in make()]
+        gc.collect()
+        self.assertTrue(all(ref() for ref in refs))
+
+    def test_through_a_local(self):
+        def make():
+            def run():
+                me, thing = getcurrent(), Thing()
+                me.thing = thing
+                me.parent.switch()
+            g = greenlet.greenlet(run)
+            g.switch()
+            return g, g.thing
+
+        self.check_collected(make)
+
+    def test_through_an_argument(self):
+        # Not by keyword: the interpreter has those on the C stack meanwhile.
+        for form in lambda g: g.switch(g), lambda g: g.switch(g, 1):
+            def make():
+                def run(*args):
+                    getcurrent().parent.switch()
+                g = greenlet.greenlet(run)
+                form(g)
+                return g,
+
+            self.check_collected(make)
+
+    def test_through_what_it_runs(self):
+        def make():
+            thing = Thing()
+            thing.run = lambda: thing.pause()
+            thing.pause = lambda: getcurrent().parent.switch()
+            thing.g = greenlet.greenlet(thing.run)
+            thing.g.switch()
+            return thing, thing.g
+
+        self.check_collected(make)
+
+    def test_through_a_subclass(self):
+        class Sub(greenlet.greenlet):
+            def run(self):
+                self.parent.switch()
+
+        def make():
+            g = Sub()
+            g.switch()
+            return g,
+
+        self.check_collected(make)
+
+    def test_two_that_hold_each_other(self):
+        def make():
+            def run(other):
+                getcurrent().parent.switch()
+            a, b = greenlet.greenlet(run), greenlet.greenlet(run)
+            a.switch(b)
+            b.switch(a)
+            return a, b
+
+        self.check_collected(make)
+
+    def test_finally_runs_once(self):
+        seen = []
+
+        def make():
+            def run():
+                me = getcurrent()
+                try:
+                    me.parent.switch()
+                except GreenletExit:
+                    seen.append(me.dead)
+                    raise
+            g = greenlet.greenlet(run)
+            g.switch()
+            return g,
+
+        self.check_collected(make)
+        self.assertEqual(seen, [False])
+
+    def test_who_is_in_use_stays(self):
+        def run(thing):
+            me = getcurrent()
+            me.thing = thing
+            me.parent.switch()
+            return thing.value
+
+        def make():
+            thing = Thing()
+            thing.value = 3
+            self.g = greenlet.greenlet(run)
+            self.g.switch(thing)
+            return thing,
+
+        self.check_kept(make)
+        self.assertEqual(self.g.switch(), 3)
+        del self.g
+
+    def test_frame_held_elsewhere_is_no_garbage(self):
+        died = []
+
+        class Loud(Thing):
+            def __del__(self):
+                died.append(self)
+
+        def run():
+            me, thing = getcurrent(), Loud()
+            me.thing = thing
+            me.parent.switch(sys._getframe())
+
+        g = greenlet.greenlet(run)
+        frame = g.switch()
+        del g
+        gc.collect()
+        self.assertFalse(died)
+        self.assertIsInstance(frame.f_locals["thing"], Loud)
+        me = frame.f_locals["me"]
+        self.assertFalse(me.dead)
+        me.switch()
+        me.__dict__.clear()
+        del me, frame
+        gc.collect()
+        self.assertEqual(len(died), 1)
+
+    def test_survivor_is_left_alone(self):
+        def run():
+            me, kept = getcurrent(), []
+            kept.append(kept)
+            try:
+                me.parent.switch()
+            except GreenletExit:
+                me.parent.switch()
+            found.append(kept[0] is kept)
+
+        found = []
+
+        def make():
+            g = greenlet.greenlet(run)
+            g.switch()
+            return g,
+
+        gc.collect()
+        make()
+        gc.collect()
+        alive = [g for g in gc.get_objects()
+                 if type(g) is greenlet.greenlet and g and g.parent]
+        gc.collect()
+        self.assertEqual(len(alive), 1)
+        alive.pop().switch()
+        self.assertEqual(found, [True])
+
+    def test_from_another_thread(self):
+        """Who is garbage in one thread is ended by its own."""
+        seen = []
+        go, done = threading.Event(), threading.Event()
+
+        def run():
+            me = getcurrent()
+            try:
+                me.parent.switch()
+            finally:
+                seen.append(threading.get_ident())
+
+        def body():
+            greenlet.greenlet(run).switch()
+            go.set()
+            done.wait(60)
+            getcurrent()
+
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        thread = threading.Thread(target=body)
+        thread.start()
+        ident = thread.ident
+        go.wait(60)
+        gc.collect()
+        self.assertEqual(seen, [])
+        done.set()
+        thread.join()
+        self.assertEqual(seen, [ident])
+
+    def test_referents_are_told(self):
+        def run():
+            thing = Thing()
+            getcurrent().parent.switch(thing)
+
+        g = greenlet.greenlet(run)
+        thing = g.switch()
+        self.assertTrue(any(x is thing for x in gc.get_referents(g)))
+        g.switch()
+        self.assertFalse(any(x is thing for x in gc.get_referents(g)))
+
+    def test_generators_frame_is_the_generators(self):
+        def gen():
+            me = getcurrent()
+            yield me.parent.switch()
+
+        for _ in range(3):
+            g = greenlet.greenlet(lambda: next(gen()))
+            g.switch()
+            gc.collect()
+            self.assertEqual(g.switch(2), 2)
+
+
+if __name__ == "__main__":
+    unittest.main()

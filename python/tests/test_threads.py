@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: MIT
+"""Threads: whose greenlet it is, and what becomes of it when they end."""
+import os
+import random
+import threading
+import unittest
+
+import greenlet
+from greenlet import GreenletExit, getcurrent
+from tuck import inspect
+
+SECONDS_MAX = 120
+
+
+def in_thread(fn):
+    """What fn() returns in a thread of its own."""
+    result = []
+    thread = threading.Thread(target=lambda: result.append(fn()))
+    thread.start()
+    thread.join(SECONDS_MAX)
+    return result[0]
+
+
+def note_of(error):
+    """What comes with the message, which programs compare."""
+    return (getattr(error, "__notes__", None) or [error.note])[0]
+
+
+class Threads(unittest.TestCase):
+    def test_errors_name_both(self):
+        g = greenlet.greenlet(getcurrent().switch)
+
+        def try_it():
+            try:
+                g.switch()
+            except greenlet.error as e:
+                return threading.get_ident(), str(e), note_of(e)
+
+        g.switch()
+        ident, text, note = in_thread(try_it)
+        self.assertEqual(text, "cannot switch to a different thread")
+        self.assertIn(f"belongs to thread {threading.get_ident()}", note)
+        self.assertIn(f"made in thread {ident}", note)
+
+    def test_error_when_the_thread_has_ended(self):
+        def make():
+            g = greenlet.greenlet(getcurrent().switch)
+            g.switch()
+            return g, threading.get_ident()
+
+        g, ident = in_thread(make)
+        self.assertTrue(g.dead)
+        self.assertFalse(g)
+        with self.assertRaises(greenlet.error) as caught:
+            greenlet.greenlet(lambda: 0, parent=None)
+            g.parent.switch()
+        self.assertIn(f"thread {ident} (exited)", note_of(caught.exception))
+
+    def test_thread_ends_its_greenlets(self):
+        seen = []
+
+        def run():
+            try:
+                getcurrent().parent.switch()
+            except GreenletExit:
+                seen.append(threading.get_ident())
+                raise
+
+        def body():
+            made = [greenlet.greenlet(run) for _ in range(100)]
+            for g in made:
+                g.switch()
+            kept.extend(made[:50])
+            return threading.get_ident()
+
+        kept = []
+        ident = in_thread(body)
+        self.assertEqual(seen, [ident] * 100)
+        self.assertTrue(all(g.dead for g in kept))
+
+    def test_last_reference_dropped_elsewhere(self):
+        seen = []
+        have, dropped = threading.Event(), threading.Event()
+        box = []
+
+        def run():
+            try:
+                getcurrent().parent.switch()
+            finally:
+                seen.append(threading.get_ident())
+
+        def body():
+            box.append(greenlet.greenlet(run))
+            box[0].switch()
+            have.set()
+            dropped.wait(SECONDS_MAX)
+            getcurrent()
+            return list(seen), threading.get_ident()
+
+        def drop():
+            have.wait(SECONDS_MAX)
+            box.clear()
+            dropped.set()
+
+        other = threading.Thread(target=drop)
+        other.start()
+        seen_there, ident = in_thread(body)
+        other.join()
+        self.assertEqual(seen_there, [ident])
+
+    def test_started_where_it_was_not_made(self):
+        def try_it():
+            try:
+                g.switch()
+            except greenlet.error as e:
+                return e
+
+        g = greenlet.greenlet(lambda: threading.get_ident())
+        self.assertIsInstance(in_thread(try_it), greenlet.error)
+        self.assertEqual(g.switch(), threading.get_ident())
+
+    def test_parent_of_another_thread(self):
+        other = in_thread(getcurrent)
+        g = greenlet.greenlet(getcurrent().switch)
+        g.switch()
+        with self.assertRaises(ValueError):
+            g.parent = other
+        g.switch()
+
+    def test_fork(self):
+        g = greenlet.greenlet(lambda: getcurrent().parent.switch(1) + 1)
+        g.switch()
+        stop = threading.Event()
+        ready = threading.Event()
+
+        def other():
+            mine = greenlet.greenlet(getcurrent().switch)
+            mine.switch()
+            box.append(mine)
+            ready.set()
+            stop.wait(SECONDS_MAX)
+
+        box = []
+        thread = threading.Thread(target=other)
+        thread.start()
+        ready.wait(SECONDS_MAX)
+        pid = os.fork()
+        if pid == 0:
+            ok = g.switch(5) == 6 and box[0].dead and len(
+                inspect.greenlets()) >= 1
+            box.clear()
+            os._exit(0 if ok else 1)
+        stop.set()
+        thread.join(SECONDS_MAX)
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_100_000_in_random_order(self):
+        """Made, switched to and dropped, in four threads."""
+        errors = []
+
+        def run(n):
+            total = n
+            try:
+                while total >= 0:
+                    total += getcurrent().parent.switch(total)
+            except GreenletExit:
+                ended[0] += 1
+            return total
+
+        def body(seed):
+            rnd = random.Random(seed)
+            alive = {}
+            serial = 0
+            try:
+                while serial < 25_000 or alive:
+                    pick = rnd.random()
+                    if serial < 25_000 and (pick < 0.4 or not alive):
+                        g = greenlet.greenlet(run)
+                        alive[serial] = [g, serial]
+                        assert g.switch(serial) == serial
+                        serial += 1
+                    elif pick < 0.8:
+                        entry = alive[rnd.choice(list(alive)[:50])]
+                        entry[1] += 7
+                        assert entry[0].switch(7) == entry[1]
+                    else:
+                        entry = alive.pop(rnd.choice(list(alive)[:50]))
+                        if pick < 0.85:
+                            assert entry[0].switch(-10 ** 9) < 0
+                            assert entry[0].dead
+            except Exception as e:
+                errors.append(e)
+
+        ended = [0]
+        threads = [threading.Thread(target=body, args=[n]) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(300)
+        self.assertEqual(errors, [])
+        self.assertGreater(ended[0], 50_000)
+
+
+class Registry(unittest.TestCase):
+    def test_all_are_listed(self):
+        new = greenlet.greenlet(lambda: 0)
+        waits = greenlet.greenlet(getcurrent().switch)
+        waits.switch()
+        found = inspect.greenlets()
+        for g in new, waits, getcurrent():
+            self.assertIn(g, found)
+        waits.switch()
+        self.assertNotIn(waits, inspect.greenlets())
+        del found
+        where = id(new)
+        del new
+        self.assertNotIn(where, map(id, inspect.greenlets()))
+
+    def test_other_threads_are_listed(self):
+        ready, stop = threading.Event(), threading.Event()
+
+        def body():
+            g = greenlet.greenlet(getcurrent().switch)
+            g.switch()
+            mine.append((g, getcurrent()))
+            ready.set()
+            stop.wait(SECONDS_MAX)
+
+        mine = []
+        thread = threading.Thread(target=body, name="worker-of-test")
+        thread.start()
+        ready.wait(SECONDS_MAX)
+        frames = inspect.current_frames()
+        for g in mine[0]:
+            self.assertIn(g, frames)
+            self.assertEqual(inspect.whereabouts(g)[0], thread.ident)
+        self.assertEqual(inspect.whereabouts(mine[0][1])[1], True)
+        self.assertEqual(inspect.whereabouts(mine[0][0])[1], False)
+        names = []
+        frame = frames[mine[0][1]]
+        while frame:
+            names.append(frame.f_code.co_name)
+            frame = frame.f_back
+        self.assertIn("body", names)
+        with self.assertRaises(greenlet.error) as caught:
+            inspect.c_stack(mine[0][0])
+        self.assertIn(str(thread.ident), note_of(caught.exception))
+        stop.set()
+        thread.join(SECONDS_MAX)
+
+    def test_dump(self):
+        import io
+
+        def marked_function_of_this_test():
+            getcurrent().parent.switch()
+
+        g = greenlet.greenlet(marked_function_of_this_test)
+        g.switch()
+        out = io.StringIO()
+        inspect.dump(out, c=True)
+        text = out.getvalue()
+        self.assertIn("marked_function_of_this_test", text)
+        self.assertIn("test_dump", text)
+        self.assertIn("MainThread", text)
+        self.assertRegex(text, r"  C: .*_greenlet")
+        self.assertRegex(text, r"  C: .*Py")
+
+    def test_dump_on_a_signal(self):
+        import io
+        import signal
+
+        out = io.StringIO()
+        before = inspect.dump_on(signal.SIGUSR1, out)
+        try:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            while not out.getvalue():
+                pass
+        finally:
+            signal.signal(signal.SIGUSR1, before)
+        self.assertIn("test_dump_on_a_signal", out.getvalue())
+
+    def test_what_is_no_greenlet(self):
+        for fn in inspect.whereabouts, inspect.c_stack:
+            with self.assertRaises(TypeError):
+                fn(5)
+        with self.assertRaises(TypeError):
+            inspect.set_switch_hook(5)
+
+
+if __name__ == "__main__":
+    unittest.main()
