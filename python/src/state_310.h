@@ -116,6 +116,7 @@ static inline int pystate_visit(const struct pystate *s, visitproc visit,
 
 static inline void pystate_clear(struct pystate *s)
 {
+	s->frame = NULL;
 	Py_CLEAR(s->context);
 	Py_CLEAR(s->exc_state.exc_type);
 	Py_CLEAR(s->exc_state.exc_value);

@@ -1,19 +1,26 @@
 # SPDX-License-Identifier: MIT
 """Runs unittest's tests and prints TAP.
 
-Usage: tap.py [--known FILE] [--] MODULE[.CLASS[.TEST]]...
+Usage: tap.py [--known FILE | --leaks] MODULE[.CLASS[.TEST]]...
 
 FILE names tests that cannot pass, one to a line with the cause:
     test_module.Class.test_name: because of this
 Each must fail, is counted as skipped, and is gone from the list once it passes.
+
+With --leaks each test is repeated, and fails if the memory blocks that Python
+has allocated, the objects that it tracks or the greenlets there are become
+more from each time to the next.
 """
 import argparse
 import faulthandler
+import gc
 import re
 import sys
 import unittest
 
 SECONDS_MAX = 300
+WARM_UP, REPEATS = 3, 5
+KINDS = "memory blocks", "objects", "greenlets"
 
 
 class Result(unittest.TestResult):
@@ -88,8 +95,61 @@ def read_known(path):
     return dict(pairs)
 
 
-def run(names, known=None):
+def census():
+    from tuck.inspect import greenlets
+    for _ in range(3):
+        gc.collect()
+    return sys.getallocatedblocks(), len(gc.get_objects()), len(greenlets())
+
+
+class Leaks(unittest.TestCase):
+    """A test that repeats another one."""
+
+    def __init__(self, test):
+        super().__init__()
+        self.test = test
+
+    def id(self):
+        return self.test.id()
+
+    def once(self):
+        result = unittest.TestResult()
+        unittest.TestSuite([self.test]).run(result)
+        if result.errors or result.failures:
+            self.fail((result.errors + result.failures)[0][1])
+
+    def runTest(self):
+        counts = []
+        for _ in range(WARM_UP + REPEATS):
+            # A suite forgets its tests; this one is wanted again.
+            self.test = type(self.test)(self.test._testMethodName)
+            self.once()
+            counts.append(census())
+        counts = counts[WARM_UP:]
+        for kind, series in zip(KINDS, zip(*counts)):
+            if all(a < b for a, b in zip(series, series[1:])):
+                self.fail(f"{kind} grow: {series}")
+
+
+def flat(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from flat(test)
+        else:
+            yield test
+
+
+def run(names, known=None, leaks=False):
     suite = unittest.defaultTestLoader.loadTestsFromNames(names)
+    if leaks:
+        done = set()
+        for test in flat(suite):        # fixtures of classes, once for all
+            if type(test) not in done and not getattr(
+                    type(test), "__unittest_skip__", False):
+                type(test).setUpClass()
+                done.add(type(test))
+                type(test).setUpClass = classmethod(lambda cls: None)
+        suite = unittest.TestSuite(map(Leaks, flat(suite)))
     result = Result(known or {})
     suite.run(result)
     print(f"1..{result.number}", flush=True)
@@ -99,7 +159,8 @@ def run(names, known=None):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--known")
+    parser.add_argument("--leaks", action="store_true")
     parser.add_argument("names", nargs="+")
     options = parser.parse_args()
     faulthandler.enable()
-    sys.exit(run(options.names, read_known(options.known)))
+    sys.exit(run(options.names, read_known(options.known), options.leaks))

@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: MIT
+"""Programs that end in unusual ways, each in a process of its own."""
+import os
+import subprocess
+import sys
+import textwrap
+import unittest
+
+SECONDS_MAX = 120
+HEAD = """
+import faulthandler, gc, os, sys, threading, greenlet
+from greenlet import getcurrent, GreenletExit
+faulthandler.enable()
+def wait(*args):
+    return getcurrent().parent.switch(*args)
+"""
+
+
+class Crash(unittest.TestCase):
+    def script(self, text, status=0, *options):
+        """What a program writes to stdout and to stderr."""
+        r = subprocess.run(
+            [sys.executable, *options, "-c", HEAD + textwrap.dedent(text)],
+            capture_output=True, text=True, timeout=SECONDS_MAX)
+        self.assertIn(r.returncode,
+                      status if isinstance(status, tuple) else (status,),
+                      r.stdout + r.stderr)
+        return r.stdout, r.stderr
+
+    def test_end_with_suspended_ones(self):
+        self.script("""
+            kept = [greenlet.greenlet(wait) for _ in range(200)]
+            for g in kept: g.switch()
+            me = greenlet.greenlet(wait); me.switch(); me.me = me
+        """)
+
+    def test_exit_inside(self):
+        out, err = self.script("""
+            def run():
+                print("in"); sys.exit(7)
+            greenlet.greenlet(run).switch()
+        """, 7)
+        self.assertEqual((out, err), ("in\n", ""))
+
+    def test_hard_exit_inside(self):
+        self.script("greenlet.greenlet(os._exit).switch(5)", 5)
+
+    def test_uncaught_inside(self):
+        _, err = self.script("""
+            def run(): raise LookupError("from inside")
+            greenlet.greenlet(run).switch()
+        """, 1)
+        self.assertIn("LookupError: from inside", err)
+
+    def test_end_of_main_inside(self):
+        """The interpreter ends while a greenlet that is not main runs."""
+        self.script("""
+            import atexit
+            def run():
+                getcurrent().parent.switch()
+            g = greenlet.greenlet(run); g.switch()
+            atexit.register(g.switch)
+            atexit.register(lambda: greenlet.greenlet(wait).switch())
+        """)
+
+    def test_objects_that_die_last_use_greenlets(self):
+        self.script("""
+            class Late:
+                def __del__(self, greenlet=greenlet.greenlet,
+                            getcurrent=getcurrent):
+                    try:
+                        greenlet(lambda: 0).switch()
+                    except BaseException:
+                        pass
+            sys.late = Late()
+            import builtins; builtins.late = Late()
+            g = greenlet.greenlet(wait); g.switch(); g.late = Late()
+            g.g = g
+        """)
+
+    def test_exceptions_at_exit(self):
+        self.script("""
+            def run():
+                try: wait()
+                finally: raise KeyError
+            kept = greenlet.greenlet(run); kept.switch()
+            import atexit
+            def bad(): raise LookupError
+            atexit.register(bad)
+        """)
+
+    def test_exception_of_a_dropped_one_is_reported(self):
+        _, err = self.script("""
+            def run():
+                try: wait()
+                finally: raise KeyError("while it ended")
+            g = greenlet.greenlet(run); g.switch()
+            del g
+            print("on")
+        """)
+        self.assertIn("KeyError: 'while it ended'", err)
+
+    def test_daemon_threads_at_exit(self):
+        self.script("""
+            import time
+            ready = threading.Event()
+            def body():
+                gs = [greenlet.greenlet(wait) for _ in range(100)]
+                for g in gs: g.switch()
+                ready.set()
+                while True:
+                    for g in gs:
+                        greenlet.greenlet(wait).switch()
+            for _ in range(3):
+                threading.Thread(target=body, daemon=True).start()
+            ready.wait()
+        """)
+
+    def test_threads_at_exit(self):
+        out, _ = self.script("""
+            go = threading.Event()
+            def run():
+                try: wait()
+                finally: os.write(1, b"finally" + bytes([10]))
+            def body():
+                g = greenlet.greenlet(run); g.switch()
+                go.wait()
+                g.x = g
+            for _ in range(3): threading.Thread(target=body).start()
+            go.set()
+        """)
+        self.assertEqual(out, "finally\n" * 3)
+
+    def test_fork_inside(self):
+        out, _ = self.script("""
+            def run():
+                pid = os.fork()
+                wait(pid)
+                return pid
+            g = greenlet.greenlet(run)
+            pid = g.switch()
+            others = [greenlet.greenlet(wait) for _ in range(100)]
+            for o in others: o.switch()
+            assert g.switch() == pid
+            if pid == 0:
+                print("child", flush=True)
+            else:
+                assert os.waitpid(pid, 0)[1] == 0
+                print("parent", flush=True)
+        """)
+        self.assertEqual(out, "child\nparent\n")
+
+    def test_fork_with_threads(self):
+        self.script("""
+            stop, ready = threading.Event(), threading.Semaphore(0)
+            kept = []
+            def body():
+                gs = [greenlet.greenlet(wait) for _ in range(100)]
+                for g in gs: g.switch()
+                kept.extend(gs)
+                ready.release()
+                stop.wait()
+            ts = [threading.Thread(target=body) for _ in range(3)]
+            for t in ts: t.start()
+            for t in ts: ready.acquire()
+            pid = os.fork()
+            if pid == 0:
+                assert all(g.dead for g in kept)
+                kept.clear(); gc.collect()
+                greenlet.greenlet(lambda: 0).switch()
+                sys.exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            stop.set()
+        """)
+
+    def test_recursion_errors(self):
+        out, _ = self.script("""
+            def depth():
+                n = 0
+                def down():
+                    nonlocal n
+                    n += 1
+                    down()
+                try: down()
+                except RecursionError: return n
+            print(depth())
+            print(greenlet.greenlet(depth).switch())
+        """)
+        here, inside = map(int, out.split())
+        self.assertAlmostEqual(here, inside, delta=5)
+
+    def test_recursion_through_C(self):
+        """The interpreter's own limit comes before the end of the stack."""
+        self.script("""
+            class Deep:
+                def __repr__(self): return repr(self)
+                def __getattr__(self, name): return getattr(self, name + "x")
+            def run():
+                for what in repr, lambda d: d.missing:
+                    try: what(Deep())
+                    except RecursionError: continue
+                    raise SystemExit(1)
+                return "fine"
+            for _ in range(3):
+                assert greenlet.greenlet(run).switch() == "fine"
+            x = []
+            for _ in range(50_000): x = [x]
+            def nested():
+                try: repr(x)
+                except RecursionError: return "fine"
+            assert greenlet.greenlet(nested).switch() == "fine"
+        """)
+
+    def test_overflow_in_C_is_named(self):
+        """Recursion without a limit ends the process, with a message."""
+        _, err = self.script("""
+            sys.setrecursionlimit(10 ** 8)
+            faulthandler.disable()
+            def deep(n=0): return sorted([n], key=lambda n: deep(n + 1))
+            greenlet.greenlet(deep).switch()
+        """, (-11, 1))
+        # From 3.12 on recursion in C has a limit, with luck a lower one.
+        self.assertRegex(err, "stack overflow in context|RecursionError")
+
+    def test_deep_freeing(self):
+        """What is freed in many steps is, also with switches in between."""
+        self.script("""
+            class Node:
+                def __init__(self, next): self.next = next
+                def __del__(self): greenlet.greenlet(lambda: 0).switch()
+            def run():
+                node = None
+                for _ in range(5_000): node = Node((node,))
+            greenlet.greenlet(run).switch()
+            gc.collect()
+        """)
+
+    def test_other_interpreters_are_refused(self):
+        self.script("""
+            import sysconfig
+            try:
+                if sys.version_info >= (3, 13):
+                    import _interpreters as many
+                    run = many.exec
+                    one = many.create("legacy")
+                else:
+                    import _xxsubinterpreters as many
+                    run = many.run_string
+                    one = (many.create(isolated=False)
+                           if sys.version_info >= (3, 10) else many.create())
+            except ImportError:
+                sys.exit(0)
+            code = '''
+            try:
+                import greenlet
+            except ImportError as e:
+                ok = "main interpreter" in str(e)  or "interpreters" in str(e)
+            else:
+                ok = False
+            assert ok
+            '''
+            import textwrap
+            bad = run(one, textwrap.dedent(code))
+            assert bad is None, bad
+        """)
+
+    def test_faulthandler_shows_the_running_one(self):
+        _, err = self.script("""
+            def marked_function():
+                faulthandler.dump_traceback(all_threads=True)
+            greenlet.greenlet(marked_function).switch()
+        """)
+        self.assertIn("marked_function", err)
+
+    def test_kill_while_it_is_collected(self):
+        self.script("""
+            gc.set_threshold(1)
+            class Loud:
+                def __del__(self):
+                    for _ in range(3):
+                        greenlet.greenlet(wait).switch()
+            def run():
+                me, loud = getcurrent(), Loud()
+                me.loud, loud.me = loud, me
+                me.parent.switch()
+            for _ in range(300):
+                g = greenlet.greenlet(run); g.switch()
+                g.gr_frame
+            del g
+            gc.collect()
+        """)
+
+    def test_dev_mode(self):
+        _, err = self.script("""
+            gs = [greenlet.greenlet(wait) for _ in range(100)]
+            for g in gs: g.switch()
+            del gs, g
+        """, 0, "-X", "dev", "-W", "error")
+        self.assertEqual(err, "")
+
+    def test_refused_versions(self):
+        """The module says so instead of a crash later."""
+        _, err = self.script("""
+            for name in list(sys.modules):
+                if name.startswith("tuck"): del sys.modules[name]
+            class Version(tuple):
+                pass
+            sys.version_info = (3, 14, 0)
+            import tuck
+        """, 1)
+        self.assertIn("ImportError: tuck knows the insides", err)
+
+
+if __name__ == "__main__":
+    unittest.main()
