@@ -83,6 +83,30 @@ static inline int pyframes_visit(const pyframe *f, visitproc visit, void *arg)
 	return r;
 }
 
+/*
+ * Give back what frames refer to that will not run again; false if somebody
+ * has one of them, and so may look into it.
+ */
+static inline bool pyframes_release(pyframe *f)
+{
+	if (!pyframes_private(f))
+		return false;
+	for (; f; f = f->previous) {
+		int n = f->stacktop;
+
+		if (PYFRAME_IS_ENTRY(f) || f->owner != FRAME_OWNED_BY_THREAD)
+			continue;
+		if (n < 0)
+			n = PYFRAME_CODE(f)->co_nlocalsplus;
+		f->stacktop = 0;
+		Py_CLEAR(f->frame_obj);
+		Py_CLEAR(f->f_locals);
+		for (int i = 0; i < n; i++)
+			Py_CLEAR(f->localsplus[i]);
+	}
+	return true;
+}
+
 /* -- entry frames -- */
 
 #if PY_VERSION_HEX >= 0x030c0000

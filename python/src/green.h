@@ -135,7 +135,7 @@ PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
 /* Throw GreenletExit into one that nobody needs; false: it lives on. */
 void green_kill(PyGreenlet *g);
 
-/* Forget the frames of one whose thread is gone. */
+/* Forget the frames of one whose thread is gone, or who will not end. */
 void green_forget(struct green *g);
 
 /* -- greenlet.c -- */

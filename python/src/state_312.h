@@ -132,10 +132,13 @@ static inline int pystate_visit(const struct pystate *s, visitproc visit,
 
 static inline void pystate_clear(struct pystate *s)
 {
+	pyframe *frame = s->frame;
+
 	s->frame = NULL;
 	Py_CLEAR(s->context);
 	Py_CLEAR(s->exc_state.exc_value);
-	pychunk_free(&s->data);
+	if (pyframes_release(frame))
+		pychunk_free(&s->data);
 }
 
 #endif

@@ -365,5 +365,7 @@ void green_forget(struct green *g)
 {
 	g->phase = GREEN_DEAD;
 	thread_leave(g);
+	if (!g->orphan && g->thread == green_here)
+		tuck_ctx_fini(&g->own_ctx);
 	pystate_clear(&g->py);
 }

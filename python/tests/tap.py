@@ -12,6 +12,7 @@ has allocated, the objects that it tracks or the greenlets there are become
 more from each time to the next.
 """
 import argparse
+import array
 import faulthandler
 import gc
 import re
@@ -19,7 +20,7 @@ import sys
 import unittest
 
 SECONDS_MAX = 300
-WARM_UP, REPEATS = 3, 5
+WARM_UP, REPEATS, TRIES = 3, 5, 5
 KINDS = "memory blocks", "objects", "greenlets"
 
 
@@ -118,17 +119,32 @@ class Leaks(unittest.TestCase):
         if result.errors or result.failures:
             self.fail((result.errors + result.failures)[0][1])
 
-    def runTest(self):
-        counts = []
-        for _ in range(WARM_UP + REPEATS):
+    def grown(self):
+        """What has become more with each repetition: text, or None."""
+        # In arrays, which take no more memory when they are written to.
+        counts = [array.array("q", [0] * REPEATS) for _ in KINDS]
+        for n in range(-WARM_UP, REPEATS):
             # A suite forgets its tests; this one is wanted again.
             self.test = type(self.test)(self.test._testMethodName)
             self.once()
-            counts.append(census())
-        counts = counts[WARM_UP:]
-        for kind, series in zip(KINDS, zip(*counts)):
+            for series, count in zip(counts, census()):
+                series[n] = count
+        for kind, series in zip(KINDS, counts):
             if all(a < b for a, b in zip(series, series[1:])):
-                self.fail(f"{kind} grow: {series}")
+                return f"{kind} grow: {list(series)}"
+        return None
+
+    def runTest(self):
+        # Caches of the interpreter grow, too, but not for long.
+        why = getattr(getattr(self.test, self.test._testMethodName),
+                      "leaks", None)
+        if why:
+            self.skipTest(why)
+        found = [self.grown()]
+        while found[-1] and len(found) < TRIES:
+            found.append(self.grown())
+        if found[-1]:
+            self.fail("; ".join(found))
 
 
 def flat(suite):

@@ -268,6 +268,9 @@ class Switch(unittest.TestCase):
         for n, g in enumerate(main):
             self.assertEqual(g.switch(), -n)
 
+    test_dropped_is_forgotten_if_it_will_not_end.leaks = (
+        "what C functions on its stack hold is lost")
+
     def test_generators_across(self):
         def gen():
             for n in range(3):

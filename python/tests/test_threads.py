@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Threads: whose greenlet it is, and what becomes of it when they end."""
+import gc
 import os
 import random
+import sys
 import threading
 import unittest
 
@@ -153,6 +155,27 @@ class Threads(unittest.TestCase):
         stop.set()
         thread.join(SECONDS_MAX)
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
+
+    def test_frames_of_a_forgotten_one_stay(self):
+        def run(frames):
+            text = "of the forgotten one"
+            while text:
+                try:
+                    getcurrent().parent.switch(sys._getframe())
+                except GreenletExit:
+                    pass
+
+        def body():
+            g = greenlet.greenlet(run)
+            return g, g.switch(0)
+
+        g, frame = in_thread(body)
+        self.assertTrue(g.dead)
+        del g
+        gc.collect()
+        [greenlet.greenlet(run).switch(0) for _ in range(100)]
+        self.assertEqual(frame.f_locals["text"], "of the forgotten one")
+        self.assertIsNone(frame.f_back)
 
     def test_100_000_in_random_order(self):
         """Made, switched to and dropped, in four threads."""
