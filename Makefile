@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # Names for the jobs; the work is in tools/ and meson.build. See HACKING.md.
-.PHONY: demo test check cross bench asan fmt install clean
+.PHONY: demo test check cross bench asan python fmt install clean
 PREFIX ?= /usr/local
+PYTHON ?= python3
 
 demo:
 	@tools/setup demo
@@ -18,6 +19,10 @@ bench:
 asan:
 	@tools/setup test
 	@tools/test asan
+
+python:
+	@tools/setup python
+	@tools/python $(PYTHON)
 
 fmt:
 	@tools/fmt
