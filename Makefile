@@ -30,7 +30,8 @@ fmt:
 install:
 	@tools/setup demo
 	@test -e build/release/build.ninja || meson setup build/release \
-		--buildtype=release -Dtests=false -Dexamples=false
+		--buildtype=release -Dtests=false -Dexamples=false \
+		-Dpython=disabled
 	@meson configure build/release --prefix=$(abspath $(PREFIX)) \
 		--libdir=lib
 	@meson install -C build/release

@@ -5,7 +5,7 @@
  * - thread.c: what a thread has: its main greenlet, who runs, who is alive,
  *   and how it all ends with the thread.
  * - switch.c: from one greenlet to another: starting, ending, what is passed.
- * - greenlet.c: the Python type.
+ * - greenlet.c: the Python type; attributes.c: its attributes.
  * - registry.c: all greenlets there are, and where they are.
  * - module.c: the module, its functions and its C interface.
  *
@@ -138,9 +138,16 @@ void green_kill(PyGreenlet *g);
 /* Forget the frames of one whose thread is gone, or who will not end. */
 void green_forget(struct green *g);
 
+/* -- attributes.c -- */
+
+extern PyGetSetDef green_attributes[];
+
+int green_set_run(PyGreenlet *g, PyObject *run);
+int green_set_parent(PyGreenlet *g, PyObject *parent);
+bool green_is_dead(const struct green *g);
+
 /* -- greenlet.c -- */
 
-int green_set_parent(PyGreenlet *g, PyObject *parent);
 PyGreenlet *green_new_main(struct thread *th);
 
 /* g.throw() with what is given, which may be no exception at all. */

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: MIT
+"""Builds sdist and wheel, installs each into a venv without a network; TAP.
+
+Usage: wheel.py ROOT
+
+Skipped where python3-build, meson-python or what Meson needs is missing, or
+the sources are no git repository, of which an sdist is made.
+"""
+import glob
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+
+PROGRAM = """
+import tuck.dropin
+tuck.dropin.install()
+import greenlet, tuck._greenlet
+assert greenlet.greenlet is tuck._greenlet.greenlet
+assert greenlet.greenlet(lambda: 5).switch() == 5
+import tuck.inspect
+assert greenlet.getcurrent() in tuck.inspect.greenlets()
+"""
+
+
+def missing(root):
+    for module in "build", "mesonpy", "venv":
+        if not importlib.util.find_spec(module):
+            return f"no module {module}"
+    if not os.path.exists(os.path.join(root, ".git")):
+        return "the sources are not in git"
+    return None
+
+
+def call(*command, **more):
+    r = subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                       stderr=subprocess.STDOUT, **more)
+    if r.returncode:
+        raise RuntimeError(f"{' '.join(command)}:\n{r.stdout}")
+    return r.stdout
+
+
+def build(kind, source, out):
+    """With the tools that are installed: nothing is fetched."""
+    call(sys.executable, "-m", "build", "--no-isolation",
+         "--skip-dependency-check", "--" + kind, "--outdir", out, source)
+    return glob.glob(os.path.join(out, "*.whl" if kind == "wheel"
+                                  else "*.tar.gz"))[0]
+
+
+def try_wheel(wheel, folder):
+    venv = os.path.join(folder, "venv")
+    call(sys.executable, "-m", "venv", "--without-pip", venv)
+    python = os.path.join(venv, "bin", "python")
+    site = call(python, "-c", "import sysconfig; "
+                "print(sysconfig.get_paths()['platlib'])").strip()
+    with zipfile.ZipFile(wheel) as z:
+        z.extractall(site)      # what pip does with a wheel without scripts
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    call(python, "-c", PROGRAM, env=env, cwd=folder)
+    path = call(python, "-m", "tuck.dropin", env=env, cwd=folder).strip()
+    call(python, "-c", PROGRAM, env=dict(env, PYTHONPATH=path), cwd=folder)
+
+
+def main():
+    root = os.path.abspath(sys.argv[1])
+    why = missing(root)
+    print("1..3")
+    if why:
+        for n in 1, 2, 3:
+            print(f"ok {n} - wheel # SKIP {why}")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        # A clone: a build writes to its sources' folder.
+        clone = os.path.join(folder, "clone")
+        call("git", "clone", "--quiet", "--depth=1", "file://" + root, clone)
+        sdist = build("sdist", clone, os.path.join(folder, "sdist"))
+        print("ok 1 - an sdist", flush=True)
+        with tarfile.open(sdist) as t:
+            t.extractall(os.path.join(folder, "from"))
+        source, = glob.glob(os.path.join(folder, "from", "*"))
+        wheel = build("wheel", source, os.path.join(folder, "wheel"))
+        with zipfile.ZipFile(wheel) as z:
+            names = z.namelist()
+        strange = [n for n in names if not n.startswith(("tuck/", "tuck-"))]
+        if strange or not any(n.endswith(".so") for n in names):
+            raise RuntimeError(f"in the wheel: {names}")
+        print("ok 2 - a wheel of it, with the package only", flush=True)
+        try_wheel(wheel, folder)
+        print("ok 3 - it works in a fresh environment", flush=True)
+        shutil.rmtree(clone)
+    return 0
+
+
+sys.exit(main())
