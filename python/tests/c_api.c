@@ -27,7 +27,7 @@ static PyObject *current(PyObject *module, PyObject *unused)
 	return (PyObject *)PyGreenlet_GetCurrent();
 }
 
-static PyObject *throw(PyObject *module, PyObject *args)
+static PyObject *throw(PyObject * module, PyObject *args)
 {
 	PyObject *g, *type, *value = NULL, *traceback = NULL;
 
@@ -102,7 +102,8 @@ static PyObject *layout(PyObject *module, PyObject *g)
 	(void)module;
 	return Py_BuildValue("nnNN", (Py_ssize_t)sizeof(PyGreenlet),
 			     PyGreenlet_Type.tp_basicsize,
-			     self->dict ? NEW_REF(self->dict) : NEW_REF(Py_None),
+			     self->dict ? NEW_REF(self->dict) :
+					  NEW_REF(Py_None),
 			     self->weakreflist ? NEW_REF(self->weakreflist) :
 						 NEW_REF(Py_None));
 }

@@ -3,6 +3,7 @@
 
 MANY is more than there are stacks, so that they lie elsewhere meanwhile.
 """
+import functools
 import gc
 import sys
 import traceback
@@ -40,6 +41,12 @@ def raising():
     raise KeyError("from below")
 
 
+def noise():
+    """Write all over a stack, then wait with other calls on it."""
+    repr(functools.reduce(lambda x, _: [x], range(200), []))
+    by_C(lambda: by_C(lambda: by_C(pause)))
+
+
 def crowd(run, *args):
     """Suspended ones, and the frame that each has given away."""
     all = [greenlet.greenlet(run) for _ in range(MANY)]
@@ -48,12 +55,15 @@ def crowd(run, *args):
 
 class Frames(unittest.TestCase):
     def check_names(self, all, kept, expected):
+        noisy, _ = crowd(noise)
         for g, frame in zip(all, kept):
             self.assertEqual(names(frame), expected)
             self.assertEqual(names(g.gr_frame), expected)
         gc.collect()
         for frame in kept:
             self.assertEqual(names(frame), expected)
+        for g in noisy:
+            g.switch(0)
 
     def test_f_back_of_a_plain_one(self):
         all, kept = crowd(pause)
