@@ -288,11 +288,11 @@ static atomic_long handled;
 static void storm(int signum)
 {
 	(void)signum;
-	atomic_fetch_add(&handled, 1);
 	for (int i = 0; i < 3; i++) {
 		atomic_fetch_add(&crew[i].sent, 1);
 		tuck_post(crew[i].id);
 	}
+	atomic_fetch_add(&handled, 1);	/* last: as many have been sent */
 }
 
 /* Whatever was sent is seen in the end, though posts are not counted. */
