@@ -6,12 +6,13 @@
  *	examples/https CHAIN.pem KEY.pem [ADDRESS:PORT]	(default 127.0.0.1:7443)
  *	curl --cacert CHAIN.pem https://localhost:7443
  */
-#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <tuck.h>
 #include <tuck/tls.h>
+
+#include "serve.h"
 
 #define IDLE TUCK_SEC(60)
 
@@ -76,21 +77,6 @@ static void serve(void *arg)
 	tuck_tls_close(tls, tuck_after(TUCK_SEC(1)));
 }
 
-/* Accept for ever. Where there is no room, tuck_accept() waits a little. */
-static int serve_all(int listener)
-{
-	int fd;
-
-	for (;;) {
-		fd = tuck_accept(listener, NULL, TUCK_FOREVER);
-		if (fd >= 0 && tuck_go(serve, (void *)(intptr_t)fd) < 0)
-			tuck_fd_close(fd);
-		if (fd < 0 && fd != -EMFILE && fd != -ENFILE &&
-		    fd != -ENOBUFS && fd != -ENOMEM)
-			return fd;
-	}
-}
-
 static int make_context(const char *chain, const char *key)
 {
 	static const char *const alpn[] = { "http/1.1", NULL };
@@ -107,9 +93,6 @@ static int make_context(const char *chain, const char *key)
 int main(int argc, char **argv)
 {
 	const char *where = argc > 3 ? argv[3] : "127.0.0.1:7443";
-	char text[TUCK_ADDR_TEXT];
-	struct tuck_addr addr;
-	int fd, r;
 
 	if (argc < 3) {
 		fprintf(stderr, "usage: https CHAIN.pem KEY.pem [ADDR:PORT]\n");
@@ -119,14 +102,5 @@ int main(int argc, char **argv)
 		fprintf(stderr, "https: %s\n", tuck_tls_error());
 		return 1;
 	}
-	fd = tuck_tcp_listen(where, 0);
-	r = fd < 0 ? fd : tuck_addr_local(fd, &addr);
-	if (r >= 0) {
-		tuck_addr_format(&addr, text, sizeof(text));
-		printf("listening on %s\n", text);
-		fflush(stdout);
-		r = serve_all(fd);
-	}
-	fprintf(stderr, "https: %s: %s\n", where, tuck_strerror(r));
-	return 1;
+	return serve_at(where, serve);
 }
