@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <tuck.h>
 
+#include "procs.h"
 #include "sockets.h"
 #include "task/task.h"
 #include "trace.h"
@@ -293,26 +294,13 @@ static void close_elsewhere(void *arg)
 	enough = true;
 }
 
-static int start(void (*fn)(void *))
-{
-	int proc = tuck_proc_start(NULL, fn, NULL);
-
-	CHECK(proc >= 0);
-	return proc;
-}
-
-static void join(int proc)
-{
-	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
-}
-
 TEST(ticks_for_several_procs)
 {
 	int proc[2];
 
 	everywhere = ticker(PERIOD);
 	for (int i = 0; i < 2; i++)
-		proc[i] = start(receive_elsewhere);
+		proc[i] = start(receive_elsewhere, NULL);
 	WAIT_FOR(received >= 10);
 	CHECK_EQ(tuck_chan_close(everywhere), 0);
 	for (int i = 0; i < 2; i++)
@@ -326,7 +314,7 @@ TEST(a_ticker_freed_by_another_proc)
 	int proc;
 
 	everywhere = ticker(PERIOD);
-	proc = start(close_elsewhere);
+	proc = start(close_elsewhere, NULL);
 	WAIT_FOR(enough);
 	join(proc);
 	tuck_sleep(tuck_after(PERIOD));
@@ -343,7 +331,7 @@ static void free_elsewhere(void *arg)
 TEST(a_ticker_of_its_proc_alone_freed_by_another)
 {
 	everywhere = ticker(TUCK_SEC(1000));
-	join(start(free_elsewhere));
+	join(start(free_elsewhere, NULL));
 	settle();
 	CHECK_EQ(timers_set(), 0);
 }
@@ -359,7 +347,7 @@ static void tick_and_end(void *arg)
 
 TEST(a_ticker_ends_with_its_proc)
 {
-	int proc = start(tick_and_end);
+	int proc = start(tick_and_end, NULL);
 	tuck_ns at;
 
 	WAIT_FOR(received);
@@ -382,7 +370,7 @@ TEST(a_ticker_ends_with_its_proc_before_its_first_use)
 {
 	tuck_ns at;
 
-	join(start(tick_and_go));
+	join(start(tick_and_go, NULL));
 	CHECK_EQ(tuck_chan_recv(everywhere, &at, patience()), -EPIPE);
 	tuck_chan_free(everywhere);
 }
@@ -395,7 +383,7 @@ TEST(tickers_freed_while_their_procs_end)
 
 		received = 0;
 		enough = false;
-		proc = start(tick_and_end);
+		proc = start(tick_and_end, NULL);
 		WAIT_FOR(received);
 		enough = true;
 		if (i % 2)

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <tuck.h>
 
+#include "procs.h"
 #include "sockets.h"
 #include "trace.h"
 
@@ -352,19 +353,6 @@ static void receive_everywhere(void *arg)
 	}
 }
 
-static int start(void (*fn)(void *))
-{
-	int proc = tuck_proc_start(NULL, fn, NULL);
-
-	CHECK(proc >= 0);
-	return proc;
-}
-
-static void join(int proc)
-{
-	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
-}
-
 TEST(procs_share_a_channel)
 {
 	int proc[2], sent;
@@ -373,7 +361,7 @@ TEST(procs_share_a_channel)
 	NOT_UNDER_TSAN("it keeps one signal of several");
 	everywhere = signals_of(SIGRTMIN);
 	for (int i = 0; i < 2; i++)
-		proc[i] = start(receive_everywhere);
+		proc[i] = start(receive_everywhere, NULL);
 	for (sent = 0; sent < 1000; sent++) {
 		send_value(SIGRTMIN, sent);
 		if (sent % 10 == 0)
@@ -405,7 +393,7 @@ TEST(the_proc_that_made_it_ends)
 	int proc;
 
 	signal(SIGUSR1, count);
-	proc = start(subscribe_and_end);
+	proc = start(subscribe_and_end, NULL);
 	WAIT_FOR(ready);
 	raise(SIGUSR1);
 	CHECK_EQ(next_signal(everywhere).signum, SIGUSR1);
@@ -428,7 +416,7 @@ TEST(closed_by_another_proc)
 	signal(SIGUSR1, count);
 	everywhere = signals_of(SIGUSR1);
 	raise(SIGUSR1);
-	join(start(close_it));
+	join(start(close_it, NULL));
 	CHECK(disposition(SIGUSR1) == count);
 	raise(SIGUSR1);
 	CHECK_EQ(handled, 1);
@@ -476,7 +464,7 @@ TEST(subscriptions_come_and_go_in_a_storm)
 		CHECK_EQ(pthread_create(&thread[i], NULL, send_signals, NULL),
 			 0);
 	for (int i = 0; i < 2; i++)
-		proc[i] = start(subscribe_often);
+		proc[i] = start(subscribe_often, NULL);
 	subscribe_often(NULL);
 	for (int i = 0; i < 2; i++)
 		join(proc[i]);
