@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* TLS: who is believed, what is agreed on, what a handshake's failure says. */
+#include <sys/stat.h>
+
 #include "tls.h"
 
 #define USUAL ((struct tuck_tls_config){ 0 })
@@ -482,6 +484,7 @@ TEST(the_newest_sessions_are_kept)
 
 static int listener;
 static struct tuck_tls_ctx *serving;
+static int served;
 
 static void serve_one(void *arg)
 {
@@ -494,6 +497,7 @@ static void serve_one(void *arg)
 		CHECK_EQ(tuck_tls_write(tls, "x", 1, patience()), 1);
 		tuck_tls_close(tls, patience());
 	}
+	served++;
 }
 
 TEST(connect_by_address)
@@ -688,10 +692,18 @@ static void connect_elsewhere(void *arg)
 	}
 }
 
+static int threads(void)
+{
+	struct stat st;
+
+	CHECK_EQ(stat("/proc/self/task", &st), 0);
+	return (int)st.st_nlink - 2;
+}
+
 TEST(contexts_serve_all_procs)
 {
 	static int done[2];
-	int proc[2];
+	int proc[2], before = threads();
 
 	connecting = client_with(USUAL);
 	serving = server_for("DNS:a.test", USUAL);
@@ -706,6 +718,8 @@ TEST(contexts_serve_all_procs)
 		CHECK_EQ(tuck_proc_join(proc[i], patience()), 0);
 		CHECK_EQ(done[i], 20);
 	}
+	/* OpenSSL frees what a thread has when that is gone, and not at exit. */
+	WAIT_FOR(served == 40 && threads() == before);
 	tuck_tls_ctx_free(connecting);
 	tuck_tls_ctx_free(serving);
 }

@@ -51,6 +51,7 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 /*
  * Wait until a proc has ended and release its number; exactly one call
  * takes it. Only the calling tasklet waits.
+ * Its OS thread ends right after; destructors of thread-local data may run yet.
  * Switches: may.
  * Errors: -ESRCH for a number that tuck_proc_start() did not give, that was
  * joined, or whose proc fork(2) left behind; -EBUSY while another tasklet joins
