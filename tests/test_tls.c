@@ -718,7 +718,7 @@ TEST(contexts_serve_all_procs)
 		CHECK_EQ(tuck_proc_join(proc[i], patience()), 0);
 		CHECK_EQ(done[i], 20);
 	}
-	/* OpenSSL frees what a thread has when that is gone, and not at exit. */
+	/* OpenSSL frees what a thread has as that ends, and not at exit. */
 	WAIT_FOR(served == 40 && threads() == before);
 	tuck_tls_ctx_free(connecting);
 	tuck_tls_ctx_free(serving);
