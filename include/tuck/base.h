@@ -57,7 +57,11 @@ const char *tuck_version(void);
 
 /* What a proc is built from. A field that is 0 means its default. */
 struct tuck_config {
-	size_t stack_slots;	/* that tasklets share (1,024; 32 bits: 64) */
+	/*
+	 * Stacks that tasklets share (1,024; 32 bits: 64). Many procs get
+	 * fewer, 64 at least: all slots take half of Linux's memory maps.
+	 */
+	size_t stack_slots;
 	size_t slot_bytes;	/* virtual bytes of one (256 KiB) */
 	size_t guard_bytes;	/* unmapped below one (512; 32-bit: 64 KiB) */
 	uint64_t seed;		/* not 0: for tuck_policy_random() */

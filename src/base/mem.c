@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Memory from the system, with a fault point in front of it. */
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -116,4 +117,30 @@ void tuck__unmap(void *p, size_t bytes)
 	__lsan_unregister_root_region(p, bytes);
 #endif
 	munmap(p, bytes);
+}
+
+static size_t read_maps_max(void)
+{
+	char text[24] = "";
+	int fd = open("/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC);
+	long n = 0;
+
+	if (fd >= 0) {
+		if (read(fd, text, sizeof(text) - 1) > 0)
+			n = strtol(text, NULL, 10);
+		close(fd);
+	}
+	return n > 0 ? (size_t)n : 65530;
+}
+
+size_t tuck__maps_max(void)
+{
+	static atomic_size_t known;
+	size_t n = atomic_load(&known);
+
+	if (!n) {
+		n = read_maps_max();
+		atomic_store(&known, n);
+	}
+	return n;
 }

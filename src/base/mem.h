@@ -37,6 +37,9 @@ int tuck__map_commit(void *p, size_t bytes);
 void tuck__map_forget(void *p, size_t bytes);	/* zero, and not resident */
 void tuck__unmap(void *p, size_t bytes);
 
+/* Maps that Linux grants a process; each change of protection makes one. */
+size_t tuck__maps_max(void);
+
 /*
  * For tests: the nth request from now on fails (1 is the next), and with
  * lasting all after it; 0 ends that. Counts over all threads.

@@ -14,6 +14,8 @@
  * 2. Every suspended context that lives on an open slot has a block that
  *    holds it. So nothing on the way of a switch allocates.
  * 3. Guards belong to slots: their number does not grow with contexts.
+ * 4. The slots of a process take half of its memory maps, and FLOOR more of
+ *    each cache: with many procs there is room for threads and allocators.
  *
  * Why not otherwise: opening a slot when a start needs it would have to
  * allocate a block for its suspended resident at a place where nobody can be
@@ -22,6 +24,7 @@
  * grants 65,530 to a process.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 
 #include "base/mem.h"
@@ -29,6 +32,9 @@
 #include "ctx/slots.h"
 
 #define SETS	((size_t)4096)	/* bytes of a first-level cache's way */
+#define FLOOR	64		/* slots that each cache may have */
+
+static atomic_size_t slots_of_process;
 
 static int reserve_region(struct tuck__cache *c)
 {
@@ -78,13 +84,21 @@ static struct tuck__stack *take_vacant(struct tuck__cache *c)
 	return s;
 }
 
+/* Two maps for a slot: its pages, and the guard between it and the next. */
+static bool too_many_maps(const struct tuck__cache *c)
+{
+	return c->slots_made >= FLOOR &&
+	       atomic_load(&slots_of_process) >= tuck__maps_max() / 2 / 2;
+}
+
 static int make_slot(struct tuck__cache *c)
 {
 	uint32_t i = c->slots_made;
 	struct tuck__stack *s;
 	char *limit;
 
-	if (i == c->slots_max || (!c->region && reserve_region(c) < 0))
+	if (i == c->slots_max || too_many_maps(c) ||
+	    (!c->region && reserve_region(c) < 0))
 		return -ENOMEM;
 	limit = c->region + c->guard_bytes +
 		i * (c->slot_bytes + c->guard_bytes);
@@ -99,6 +113,7 @@ static int make_slot(struct tuck__cache *c)
 	s->owner = c;
 	tuck__note_stack(&s->annotated, limit, limit + c->slot_bytes);
 	c->slots_made++;
+	atomic_fetch_add(&slots_of_process, 1);
 	vacate(c, s);
 	return 0;
 }
@@ -261,6 +276,7 @@ void tuck__slots_fini(struct tuck__cache *c)
 {
 	for (uint32_t i = 0; i < c->slots_made; i++)
 		tuck__note_no_stack(&c->slots[i].annotated);
+	atomic_fetch_sub(&slots_of_process, c->slots_made);
 	tuck__unmap(c->region, c->region_bytes);
 	tuck__free(c->slots);
 	tuck__free(c->open);

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots: how many a process has, and what a cache does without more. */
+#include <errno.h>
+#include <sys/mman.h>
+
+#include "base/mem.h"
+#include "check.h"
+#include "ctx/slots.h"
+
+#define CACHES	40
+#define EACH	1024	/* in all more than the memory maps are good for */
+#define FLOOR	64
+
+static struct tuck__host host;
+static struct tuck__cache caches[CACHES];
+
+static void make(struct tuck__cache *c)
+{
+	const struct tuck_config config = {
+		.stack_slots = EACH,
+		.slot_bytes = 16 * 1024,
+		.guard_bytes = 4096,
+	};
+
+	tuck__cache_init(c, &host, &config);
+}
+
+static void promise_all(struct tuck__cache *c)
+{
+	for (int i = 0; i < EACH; i++)
+		CHECK_EQ(tuck__slots_promise(c, NULL), 0);
+}
+
+static void end(struct tuck__cache *c)
+{
+	for (int i = 0; i < EACH; i++)
+		tuck__slots_release(c);
+	tuck__cache_fini(c);
+}
+
+static size_t slots_of_all(void)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < CACHES; i++)
+		n += caches[i].slots_made;
+	return n;
+}
+
+TEST(many_caches_leave_memory_maps)
+{
+	void *pages[200];
+	size_t max = tuck__maps_max();
+
+	if (max / 4 > CACHES * (EACH - FLOOR))
+		SKIP("so many maps that no cache has to do with less");
+	for (int i = 0; i < CACHES; i++) {
+		make(&caches[i]);
+		promise_all(&caches[i]);
+		CHECK(caches[i].slots_made >= FLOOR);
+	}
+	CHECK_EQ(caches[0].slots_made, EACH);
+	CHECK(caches[CACHES - 1].slots_made < EACH);
+	CHECK(slots_of_all() >= max / 4);
+	CHECK(slots_of_all() <= max / 4 + CACHES * FLOOR);
+	for (int i = 0; i < 200; i++) {		/* not next to each other */
+		pages[i] = mmap(NULL, 3 * 65536, PROT_READ,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		CHECK(pages[i] != MAP_FAILED);
+		CHECK_EQ(mprotect((char *)pages[i] + 65536, 65536, PROT_NONE),
+			 0);
+	}
+	for (int i = 0; i < 200; i++)
+		munmap(pages[i], 3 * 65536);
+	for (int i = 0; i < CACHES; i++)
+		end(&caches[i]);
+}
+
+TEST(slots_of_ended_caches_are_for_others)
+{
+	for (int i = 0; i < 2 * CACHES; i++) {
+		make(&caches[0]);
+		promise_all(&caches[0]);
+		CHECK_EQ(caches[0].slots_made, EACH);
+		end(&caches[0]);
+	}
+}
