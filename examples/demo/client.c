@@ -135,15 +135,18 @@ static bool parse_arguments(int argc, char **argv, struct run *run)
 
 int main(int argc, char **argv)
 {
-	struct run run = { .deadline = tuck_after(TUCK_SEC(SECONDS_MAX)) };
+	struct run run = { 0 };
 	struct table table = { .run = &run };
+	unsigned seconds;
 	int r;
 
 	if (!parse_arguments(argc, argv, &run)) {
 		fputs("usage: demo_client [--self-check] CONNS\n", stderr);
 		return 2;
 	}
-	alarm(SECONDS_MAX + 8);		/* whatever happens */
+	seconds = SECONDS_MAX + (unsigned)(run.conns / CONNS_A_SECOND);
+	run.deadline = tuck_after(TUCK_SEC(seconds));
+	alarm(seconds + 8);		/* whatever happens */
 	run.main = tuck_self();
 	table.thread_bytes = thread_bytes();
 	run_all(&run, &table);

@@ -16,7 +16,9 @@
  * local port, and the kernel looks for one at length when half are in use.
  */
 #define LISTENERS	4
-#define SECONDS_MAX	50	/* for everything */
+#define SECONDS_MAX	50	/* for everything, */
+#define CONNS_A_SECOND	1000	/* and at this pace for many */
+#define CONNS_A_PROC	20000	/* of the server, or somewhat more */
 #define PROCS_MAX	100	/* of the server */
 #define LINE_BYTES	16384	/* of what server and client tell each other */
 

@@ -239,14 +239,18 @@ static void stop_procs(tuck_ns deadline)
 int main(int argc, char **argv)
 {
 	const struct tuck_config config = { .stack_slots = STACK_SLOTS };
-	tuck_ns deadline = tuck_after(TUCK_SEC(SECONDS_MAX));
+	unsigned seconds;
+	tuck_ns deadline;
 
 	n_procs = argc == 2 ? atoi(argv[1]) : 0;
 	if (n_procs < 1 || n_procs > PROCS_MAX) {
 		fprintf(stderr, "usage: demo_server PROCS\n");
 		return 2;
 	}
-	alarm(SECONDS_MAX + 5);		/* whatever happens */
+	seconds = SECONDS_MAX +
+		  (unsigned)n_procs * (CONNS_A_PROC / CONNS_A_SECOND);
+	deadline = tuck_after(TUCK_SEC(seconds));
+	alarm(seconds + 5);		/* whatever happens */
 	tuck_config_set(&config);
 	start_procs();
 	answer_questions(accept_control(deadline), deadline);
