@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -52,10 +53,12 @@ static inline void echo_on_signal(int signum)
 
 static inline void echo_begin(void)
 {
-	struct sigaction sa = { .sa_handler = echo_on_signal,
-				.sa_flags = SA_RESTART };
+	struct sigaction sa;
 	struct rlimit fds;
 
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = echo_on_signal;
+	sa.sa_flags = SA_RESTART;
 	sigaction(SIGUSR1, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	signal(SIGPIPE, SIG_IGN);
@@ -82,10 +85,12 @@ static inline void echo_announce(const struct sockaddr_in *sa)
 /* For the servers whose library has no such call. */
 static inline int echo_listen(void)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET };
+	struct sockaddr_in sa;
 	socklen_t len = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
 
+	memset(&sa, 0, sizeof(sa));
+	sa.sin_family = AF_INET;
 	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) ||
 	    listen(fd, ECHO_BACKLOG) ||
@@ -97,7 +102,9 @@ static inline int echo_listen(void)
 
 static inline void echo_nodelay(int fd)
 {
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){ 1 }, sizeof(int));
+	const int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 #endif
