@@ -64,12 +64,12 @@ static int entry(struct tuck__sched *s, int fd, struct tuck__fd **ret_fd)
 
 	if (fd < 0)
 		return -EBADF;
-	if (tuck__unlikely(!p)) {
+	if (!p) {
 		r = tuck__poller(s, &p);
 		if (r < 0)
 			return r;
 	}
-	if (tuck__unlikely(!tuck__fd_known(p, fd))) {
+	if (!tuck__fd_known(p, fd)) {
 		if (fcntl(fd, F_GETFD) < 0)
 			return -errno;
 		r = make_chunk(p, (uint32_t)fd / TUCK__FD_CHUNK);
@@ -142,14 +142,14 @@ int tuck__fd_unblock(int fd, struct tuck__fd *f)
 	return 0;
 }
 
-int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
-		       struct tuck__fd **ret_fd)
+int tuck__fd_look_up(struct tuck__sched *s, int fd, int last,
+		     struct tuck__fd **ret_fd)
 {
 	int r = entry(s, fd, ret_fd);
 
 	if (r == 0 && last != TUCK__FD_FIRST && last != tuck__fd_seen(*ret_fd))
 		return -EBADF;
-	if (tuck__unlikely(r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN)))
+	if (r == 0 && !((*ret_fd)->bits & TUCK__FD_KNOWN))
 		r = get_to_know(fd, *ret_fd);
 	return r;
 }

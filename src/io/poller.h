@@ -94,13 +94,29 @@ static inline void tuck__wake_all(struct tuck__sched *s,
 
 #define TUCK__FD_FIRST (-1)
 
+/* get_again() where it is not at hand. */
+int tuck__fd_look_up(struct tuck__sched *s, int fd, int last,
+		     struct tuck__fd **ret_fd);
+
 /*
  * What is known of fd; makes it known. 0 or an error. last is TUCK__FD_FIRST,
  * or what the last wait gave: then -EBADF if the descriptor was closed in
  * between, even if the number is in use again.
  */
-int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
-		       struct tuck__fd **ret_fd);
+static inline int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
+				     struct tuck__fd **ret_fd)
+{
+	struct tuck__poller *p = s->io;
+	struct tuck__fd *f = tuck__likely(p != NULL) ? tuck__fd_known(p, fd) :
+						       NULL;
+
+	if (tuck__unlikely(
+		    !f || !(f->bits & TUCK__FD_KNOWN) ||
+		    (last != TUCK__FD_FIRST && last != tuck__fd_seen(f))))
+		return tuck__fd_look_up(s, fd, last, ret_fd);
+	*ret_fd = f;
+	return 0;
+}
 
 /*
  * fd is new, whatever was known of its number: bits, with TUCK__FD_KNOWN, or 0
