@@ -592,7 +592,7 @@ static void set_key(void *arg)
 /* Killed while it waits for the end of a thread that takes its time. */
 TEST(a_free_that_is_killed_ends_its_procs)
 {
-	static atomic_int stop;
+	static atomic_int stop, counted;
 	tuck_id id;
 
 	CHECK_EQ(pthread_key_create(&key, hold_end), 0);
@@ -604,7 +604,7 @@ TEST(a_free_that_is_killed_ends_its_procs)
 	finish(id);
 	atomic_store(&stop, 1);
 	for (int n = 0; n < 300; n++) {		/* the number is free again */
-		int proc = tuck_proc_start(NULL, count, &(atomic_int){ 0 });
+		int proc = tuck_proc_start(NULL, count, &counted);
 
 		CHECK(proc >= 0);
 		CHECK_EQ(tuck_proc_join(proc, patience()), 0);
