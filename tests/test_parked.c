@@ -252,7 +252,7 @@ static size_t most(size_t n)
 #endif
 #ifdef __s390x__
 	/* A frame has 160 bytes; with five arguments no call is the last. */
-	n += 4 * 160;
+	n += 5 * 160;
 #endif
 #ifdef __i386__
 	/* Arguments lie on the stack, and often keep a call from being last. */
