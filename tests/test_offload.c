@@ -329,7 +329,8 @@ static void check_never_ran(const struct victim *v)
 	WAIT_FOR(passed_gate == 1);
 	CHECK_EQ(tuck_offload(is_null, NULL, 0, TUCK_FOREVER), 1);
 	CHECK_EQ(ran, 0);
-	CHECK_EQ(discarded, 0);
+	CHECK_EQ(discarded, 1);
+	CHECK_EQ(discarded_result, -ECANCELED);
 	CHECK_EQ(offloads().withdrawn, 1);
 	no_call_is_left();
 }
@@ -385,6 +386,30 @@ TEST(cancelled_before)
 	CHECK_EQ(ran, 0);
 }
 
+/* What the caller gave away is not its own again after an error. */
+TEST(a_call_that_cannot_begin_is_discarded)
+{
+	int n = 99;
+
+	CHECK_EQ(tuck_offload_with(discard, count_run, &n, sizeof(n), -1),
+		 -EINVAL);
+	CHECK_EQ(discarded, 1);
+	CHECK_EQ(tuck_offload_with(discard, count_run, &n, sizeof(n),
+				   TUCK_NOWAIT),
+		 -EAGAIN);
+	CHECK_EQ(discarded, 2);
+	CHECK_EQ(tuck_offload_with(discard, NULL, &n, sizeof(n), TUCK_FOREVER),
+		 -EINVAL);
+	CHECK_EQ(discarded, 3);
+	CHECK_EQ(tuck_cancel(tuck_self()), 0);
+	CHECK_EQ(tuck_offload_with(discard, count_run, &n, sizeof(n),
+				   TUCK_FOREVER),
+		 -ECANCELED);
+	CHECK_EQ(discarded, 4);
+	CHECK_EQ(discarded_result, -ECANCELED);
+	CHECK_EQ(ran, 0);
+}
+
 /* Its call runs, and is not about to end. */
 static void run_victim(struct victim *v, tuck_ns deadline)
 {
@@ -407,9 +432,10 @@ TEST(late_while_it_runs)
 	struct victim v;
 
 	/* If it is late before it runs, that is no fault of ours. */
-	do
+	do {
+		discarded = 0;
 		go_victim(&v, wait_at_gate, tuck_after(TUCK_MS(20)));
-	while (finish(v.id), v.result == -ETIMEDOUT && !at_gate);
+	} while (finish(v.id), v.result == -ETIMEDOUT && !at_gate);
 	CHECK_EQ(v.result, -ETIMEDOUT);
 	check_discarded(7);
 }
@@ -944,14 +970,14 @@ static int pause_and_count(void *arg)
 	return 1;
 }
 
+static atomic_int made, taken, unbegun;
+
 static void count_discarded(void *arg, int result)
 {
 	(void)arg;
-	CHECK_EQ(result, 1);
-	atomic_fetch_add(&discarded, 1);
+	CHECK(result == 1 || result == -ECANCELED);
+	atomic_fetch_add(result == 1 ? &discarded : &unbegun, 1);
 }
-
-static atomic_int taken;
 
 static void offload_often(void *arg)
 {
@@ -961,9 +987,11 @@ static void offload_often(void *arg)
 		uint32_t n = next_random(&state);
 		tuck_ns deadline = n % 3 ? tuck_after(TUCK_US(n % 2000)) :
 					   TUCK_FOREVER;
-		int r = tuck_offload_with(count_discarded, pause_and_count, &n,
-					  sizeof(n), deadline);
+		int r;
 
+		atomic_fetch_add(&made, 1);
+		r = tuck_offload_with(count_discarded, pause_and_count, &n,
+				      sizeof(n), deadline);
 		if (r == 1)
 			atomic_fetch_add(&taken, 1);
 		else
@@ -993,7 +1021,7 @@ static void be_busy_proc(void *arg)
 		finish(ids[i]);
 }
 
-TEST(every_result_is_taken_or_discarded)
+TEST(every_call_is_taken_or_discarded)
 {
 	int procs[3];
 
@@ -1007,6 +1035,7 @@ TEST(every_result_is_taken_or_discarded)
 		CHECK_EQ(tuck_proc_join(procs[i], patience()), 0);
 	WAIT_FOR(offloads().workers == 0);
 	CHECK_EQ(ran, taken + discarded);
+	CHECK_EQ(made, ran + unbegun);
 	CHECK_EQ(offloads().ended, (uint64_t)ran);
 	CHECK(taken > 0);
 }

@@ -53,11 +53,14 @@ int tuck_offload(int (*fn)(void *arg), void *arg, size_t arg_bytes,
 		 tuck_ns deadline);
 
 /*
- * The same with a function for a result that nobody takes, such as a
- * descriptor that would stay open: discard(arg, result) is called in place of
- * the return to the caller, with the copy that fn has left, once, if fn has
- * run. It must not call Tuck, for any thread may run it. NULL: nothing is
- * called.
+ * The same for a call that owns something: what arg points to, the descriptor
+ * or the memory that fn brings. Whenever this call does not return what fn
+ * did, discard(arg, result) is called once, now or later: with the copy as fn
+ * has left it and what fn returned, or if fn never ran, as it was passed and
+ * -ECANCELED. So the caller frees nothing after an error; that it was fn's
+ * own, a mark that fn leaves in arg tells. discard must not call Tuck, for any
+ * thread may run it. It is not called in a child of fork(2), where a call may
+ * be in the middle of what it does. NULL: nothing is called.
  * Switches: as tuck_offload(). Errors: the same.
  */
 int tuck_offload_with(void (*discard)(void *arg, int result),

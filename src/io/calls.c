@@ -144,9 +144,10 @@ void tuck__call_withdraw(struct tuck__call *call)
 	tuck__offloads_unlock();
 }
 
-static void call_free(struct tuck__call *call, bool untaken)
+/* Whoever takes what is in it has taken discard away, too. */
+static void call_free(struct tuck__call *call)
 {
-	if (untaken && call->discard)
+	if (call->discard)
 		call->discard(call->arg, call->result);
 	tuck__free(call);
 }
@@ -156,7 +157,7 @@ void tuck__call_leave(struct tuck__call *call)
 	bool left;
 
 	if (tuck__call_phase(call) == TUCK__CALL_ENDED) {
-		call_free(call, true);
+		call_free(call);
 		return;
 	}
 	tuck__offloads_lock();
@@ -165,7 +166,7 @@ void tuck__call_leave(struct tuck__call *call)
 	left = call->left;
 	tuck__offloads_unlock();
 	if (!left)
-		call_free(call, tuck__call_phase(call) == TUCK__CALL_ENDED);
+		call_free(call);
 }
 
 /* -- the end of a call -- */
@@ -196,7 +197,7 @@ struct tuck__call_end tuck__call_end(struct tuck__call *call, int result)
 void tuck__call_tell(struct tuck__call_end end)
 {
 	if (end.left)
-		call_free(end.left, true);
+		call_free(end.left);
 	else
 		tuck__far_wake(end.id);
 }
@@ -222,7 +223,7 @@ static void orphan(struct tuck__call *call)
 	call->discard = NULL;
 	call->out_bytes = 0;		/* half of it may be there */
 	if (end_call(call, -ECANCELED))
-		call_free(call, false);
+		call_free(call);
 	else if (tuck__find(id, &home) && home == tuck__tls)
 		tuck__far_wake(id);
 }

@@ -6,9 +6,9 @@
  * 1. A worker sees the call's block only, never a stack (rule S3): the argument
  *    is copied in before the wait, and out after it, by the tasklet itself.
  * 2. The tasklet holds the call from before anybody else knows of it until the
- *    call returns. If it ends first, in whichever way, it lets go then; so a
- *    result is either taken or discarded, also if the kill comes when it was
- *    ready to be taken.
+ *    call returns. If it ends first, in whichever way, it lets go then; so
+ *    what the call owns is either taken or discarded, also if it never ran, or
+ *    the kill comes when its result was ready to be taken.
  * 3. When the wait is over, for whatever reason, what was not begun is out of
  *    its queue at once. Only what has ended counts: when the tasklet runs, it
  *    takes a result that came later than its deadline, but before itself.
@@ -68,6 +68,7 @@ struct tuck__call *tuck__call_new(int (*fn)(void *block), size_t bytes)
 	call->far.kind = &kind;
 	call->held.release = release;
 	call->fn = fn;
+	call->result = -ECANCELED;	/* until it has run */
 	call->arg = call->block;
 	return call;
 }
@@ -92,7 +93,8 @@ static tuck__noinline int begin(struct tuck__call *call, tuck_ns deadline)
 	if (r == 0)
 		r = prepare(s, call, deadline);
 	if (r < 0) {
-		tuck__free(call);
+		if (call)
+			tuck__call_leave(call);
 		return r;
 	}
 	r = tuck__far_begin(s, deadline);
@@ -173,6 +175,8 @@ int tuck_offload_with(void (*discard)(void *arg, int result),
 	struct tuck__call *call;
 	int r = make(discard, fn, arg, arg_bytes, &call);
 
+	if (r < 0 && discard)
+		discard(arg, -ECANCELED);
 	return r < 0 ? r : tuck__call_do(call, deadline);
 }
 
