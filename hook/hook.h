@@ -81,13 +81,4 @@ bool tuck__hook_ours(void);
 /* For a time of the kernel's; NULL is for ever. */
 tuck_ns tuck__hook_deadline(const struct timespec *from_now);
 
-/*
- * Have another thread run fn on a copy of the n bytes at arg, which is put
- * back, and wait for it: what fn returned. Or, after discard(arg), which may
- * be called on a copy and by another thread, when fn has ended: -ECANCELED,
- * -ENOMEM, or -EAGAIN if there is no thread.
- */
-int tuck__hook_offload(int (*fn)(void *arg), void (*discard)(void *arg),
-		       void *arg, size_t n);
-
 #endif

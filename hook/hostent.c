@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tuck/offload.h>
 
 #include "hook/hook.h"
 
@@ -50,8 +51,9 @@ static int ask(void *arg)
 	return 0;
 }
 
-static void discard(void *arg)
+static void discard(void *arg, int result)
 {
+	(void)result;
 	free(*(void **)arg);
 }
 
@@ -107,7 +109,8 @@ static int find(const struct query *q, struct hostent *host, char *buf,
 
 	*ret = NULL;
 	*ret_err = TRY_AGAIN;
-	r = h ? tuck__hook_offload(ask, discard, &h, sizeof(h)) : -ENOMEM;
+	r = h ? tuck_offload_with(discard, ask, &h, sizeof(h), TUCK_FOREVER) :
+		-ENOMEM;
 	if (r < 0)
 		return -r;
 	*ret_err = h->h_err;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tuck/offload.h>
 
 #include "hook/hook.h"
 
@@ -35,10 +36,11 @@ static int look_up(void *arg)
 	return 0;
 }
 
-static void discard_lookup(void *arg)
+static void discard_lookup(void *arg, int result)
 {
 	struct lookup *l = arg;
 
+	(void)result;
 	free(l->node);
 	free(l->service);
 	if (l->found)
@@ -96,10 +98,11 @@ int __wrap_getaddrinfo(const char *node, const char *service,
 		return r;
 	r = ask(node, service, hints, &l);
 	if (r < 0) {
-		discard_lookup(&l);
+		discard_lookup(&l, r);
 		return failed(r);
 	}
-	r = tuck__hook_offload(look_up, discard_lookup, &l, sizeof(l));
+	r = tuck_offload_with(discard_lookup, look_up, &l, sizeof(l),
+			      TUCK_FOREVER);
 	if (r < 0)
 		return failed(r);
 	free(l.node);
@@ -135,8 +138,9 @@ static int name(void *arg)
 	return 0;
 }
 
-static void discard_block(void *arg)
+static void discard_block(void *arg, int result)
 {
+	(void)result;
 	free(*(void **)arg);
 }
 
@@ -169,7 +173,7 @@ int __wrap_getnameinfo(const struct sockaddr *addr, socklen_t len, char *host,
 	n->flags = flags;
 	n->want_host = true;
 	n->want_service = service && service_n > 0;
-	r = tuck__hook_offload(name, discard_block, &n, sizeof(n));
+	r = tuck_offload_with(discard_block, name, &n, sizeof(n), TUCK_FOREVER);
 	if (r < 0)
 		return failed(r);
 	r = n->result;

@@ -146,9 +146,9 @@ HOOKED_TEST(without_memory_a_call_says_so)
 	fail_each(call_read, 2);	/* the proc's part, too */
 	fail_each(call_poll, 1);
 	fail_each(call_select, 2);
-	fail_each(call_getaddrinfo, 3);
-	fail_each(call_getnameinfo, 2);
-	fail_each(call_gethostbyname, 3);
+	fail_each(call_getaddrinfo, 2);
+	fail_each(call_getnameinfo, 1);
+	fail_each(call_gethostbyname, 2);
 }
 
 /* The first wait of a proc needs a descriptor. */
