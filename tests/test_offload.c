@@ -1039,3 +1039,126 @@ TEST(every_call_is_taken_or_discarded)
 	CHECK_EQ(offloads().ended, (uint64_t)ran);
 	CHECK(taken > 0);
 }
+
+/* -- calls that wait for another machine -- */
+
+static int ended_there;
+
+static void go_far(void *arg)
+{
+	int r = tuck_offload_remote(NULL, wait_at_gate, NULL, 0, TUCK_FOREVER);
+
+	(void)arg;
+	ended_there += r == 7;
+}
+
+static void go_far_many(int limit, int n, int begun)
+{
+	CHECK_EQ(tuck_offload_limit(limit, 0), 0);
+	for (int i = 0; i < n; i++)
+		go(go_far, NULL);
+	WAIT_FOR(at_gate == begun &&
+		 offloads().queued == (uint64_t)(n - begun));
+}
+
+static void all_come_back(int n)
+{
+	open_gate();
+	WAIT_FOR(ended_there == n);
+	no_call_is_left();
+}
+
+TEST(remote_calls_have_half_of_the_threads)
+{
+	go_far_many(5, 9, 3);
+	go(go_far, NULL);
+	settle();
+	CHECK_EQ(at_gate, 3);
+	CHECK_EQ(offloads().workers, 3);	/* the others may not begin */
+	for (int i = 0; i < 4; i++)
+		go(go_through_gate, NULL);
+	WAIT_FOR(at_gate == 5);
+	CHECK_EQ(offloads().queued, 9);
+	CHECK_EQ(tuck_offload_limit(14, 0), 0);
+	WAIT_FOR(at_gate == 11);
+	CHECK_EQ(offloads().queued, 3);
+	all_come_back(10);
+}
+
+TEST(the_only_thread_is_also_for_remote_calls)
+{
+	go_far_many(1, 2, 1);
+	all_come_back(2);
+	CHECK_EQ(offloads().workers, 1);
+}
+
+/* Whose callers are gone are still counted, and then no more. */
+TEST(remote_calls_left_alone_are_counted)
+{
+	tuck_id ids[2];
+
+	CHECK_EQ(tuck_offload_limit(4, 0), 0);
+	for (int i = 0; i < 2; i++)
+		ids[i] = go(go_far, NULL);
+	WAIT_FOR(at_gate == 2);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(tuck_kill(ids[i]), 0);
+		finish(ids[i]);
+	}
+	go(go_far, NULL);
+	WAIT_FOR(offloads().queued == 1);
+	CHECK_EQ(tuck_offload(is_null, NULL, 0, TUCK_FOREVER), 1);
+	CHECK_EQ(at_gate, 2);
+	all_come_back(1);
+	for (int round = 0; round < 3; round++) {
+		ended_there = 0;
+		for (int i = 0; i < 4; i++)
+			go(go_far, NULL);
+		WAIT_FOR(ended_there == 4);
+	}
+}
+
+TEST(remote_calls_may_end_their_thread)
+{
+	CHECK_EQ(tuck_offload_limit(2, 0), 0);
+	for (int i = 0; i < 5; i++)
+		CHECK_EQ(tuck_offload_remote(NULL, leave_thread, NULL, 0,
+					     TUCK_FOREVER),
+			 -ECANCELED);
+}
+
+TEST(a_forked_child_counts_no_remote_calls)
+{
+	pid_t pid;
+	int status;
+
+	NOT_UNDER_TSAN("it lets no child of threads make threads");
+	go_far_many(2, 3, 1);
+	pid = fork();
+	if (pid == 0) {
+		for (int i = 0; i < 3; i++)
+			CHECK_EQ(tuck_offload_remote(NULL, is_null, NULL, 0,
+						     patience()),
+				 1);
+		_exit(0);
+	}
+	open_gate();
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	all_come_back(3);
+}
+
+TEST(bad_remote_calls_are_discarded)
+{
+	int n = 99;
+
+	CHECK_EQ(tuck_offload_remote(discard, NULL, &n, sizeof(n),
+				     TUCK_FOREVER),
+		 -EINVAL);
+	CHECK_EQ(discarded, 1);
+	CHECK_EQ(tuck_offload_remote(discard, count_run, &n, sizeof(n),
+				     TUCK_NOWAIT),
+		 -EAGAIN);
+	CHECK_EQ(discarded, 2);
+	CHECK_EQ(ran, 0);
+}

@@ -7,10 +7,11 @@
  * several procs in turn, one each: a proc with many does not starve another.
  *
  * The threads have names ("tuck-offload"), stacks as large as a slot
- * (tuck_config), and all signals blocked but those of faults. Procs that share
- * a descriptor table share a pool; who has one of its own (tuck_proc_attr) has
- * its own pool, whose calls see the same descriptors as itself. A thread that
- * was not started by tuck_proc_start() counts as one with the table of main.
+ * (tuck_config) and at least 256 KiB, and all signals blocked but those of
+ * faults. Procs that share a descriptor table share a pool; who has one of its
+ * own (tuck_proc_attr) has its own pool, whose calls see the same descriptors
+ * as itself. A thread that was not started by tuck_proc_start() counts as one
+ * with the table of main.
  *
  * After fork(2) the child has no such thread. What its tasklets had asked for
  * returns -ECANCELED there; new calls start new threads. A function that forks
@@ -66,6 +67,17 @@ int tuck_offload(int (*fn)(void *arg), void *arg, size_t arg_bytes,
 int tuck_offload_with(void (*discard)(void *arg, int result),
 		      int (*fn)(void *arg), void *arg, size_t arg_bytes,
 		      tuck_ns deadline);
+
+/*
+ * The same for a call that waits for another machine, such as a name server.
+ * At most half of the threads that a pool may have, rounded up, run such calls
+ * at a time, so those of machines that do not answer leave the other half to
+ * files. discard may be NULL.
+ * Switches: as tuck_offload(). Errors: the same.
+ */
+int tuck_offload_remote(void (*discard)(void *arg, int result),
+			int (*fn)(void *arg), void *arg, size_t arg_bytes,
+			tuck_ns deadline);
 
 /*
  * Set how many threads a pool may have, at most 1,024, and how long they may

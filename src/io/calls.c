@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Jobs, and the queues in which they wait for a worker. Each proc has a lane
- * of the pool that serves its descriptor table, where its calls wait in order;
- * the lanes that have some stand in a ring, and each gives one in its turn.
+ * Jobs, and the queues in which they wait for a worker. Each proc has two lanes
+ * of the pool that serves its descriptor table, where its calls wait in order:
+ * one for those that wait for other machines, one for all others. The lanes
+ * that have some stand in a ring, and each gives one in its turn.
  *
  * Invariants:
  * 1. All of it is under one lock, which is never held while a call runs, or
  *    memory is given back.
  * 2. That a call has ended is the last thing that its worker writes to it, if
  *    somebody waits; whoever sees that may free it. Else the worker frees it.
+ * 3. No more than half of the threads that a pool may have run remote calls, so
+ *    machines that do not answer leave the other half to files. Where only such
+ *    calls are queued and as many run, nothing waits for a worker, and the next
+ *    one to end takes one of them.
  */
 #include <errno.h>
 
@@ -30,6 +35,7 @@ struct tuck__lane {
 	struct tuck__link ring;		/* of its pool's lanes */
 	struct tuck__link calls;
 	struct tuck__crew *pool;
+	bool remote;			/* so are all its calls */
 };
 
 struct tuck__offloads tuck__offloads = {
@@ -94,21 +100,48 @@ static void withdraw(struct tuck__call *call)
 	tuck__offloads_count();
 }
 
+static bool may_begin(const struct tuck__lane *lane)
+{
+	int most = (stats->workers_max + 1) / 2;
+
+	return !lane->remote || lane->pool->remote < most;
+}
+
+/* The lane whose turn it is, or NULL. */
+static struct tuck__lane *next_lane(const struct tuck__crew *pool)
+{
+	struct tuck__link *l;
+
+	for (l = pool->lanes.next; l != &pool->lanes; l = l->next) {
+		struct tuck__lane *lane = tuck__container(l, struct tuck__lane,
+							  ring);
+
+		if (may_begin(lane))
+			return lane;
+	}
+	return NULL;
+}
+
+bool tuck__call_waits(const struct tuck__crew *pool)
+{
+	return next_lane(pool) != NULL;
+}
+
 /* The first call of the lane whose turn it is; that lane is the last now. */
 struct tuck__call *tuck__call_take(struct tuck__crew *pool)
 {
-	struct tuck__lane *lane;
+	struct tuck__lane *lane = next_lane(pool);
 	struct tuck__call *call;
 
-	if (tuck__list_empty(&pool->lanes))
+	if (!lane)
 		return NULL;
-	lane = tuck__container(pool->lanes.next, struct tuck__lane, ring);
 	call = call_of(lane->calls.next);
 	tuck__link_remove(&lane->ring);
 	tuck__link_before(&pool->lanes, &lane->ring);
 	dequeue(call);
 	tuck__link_before(&running, &call->link);
 	set_phase(call, TUCK__CALL_RUNNING);
+	pool->remote += call->remote;
 	stats->running++;
 	return call;
 }
@@ -121,7 +154,7 @@ int tuck__call_submit(struct tuck__call *call)
 
 	tuck__offloads_lock();
 	enqueue(call);
-	r = tuck__worker_provide(pool, &called);
+	r = tuck__call_waits(pool) ? tuck__worker_provide(pool, &called) : 0;
 	if (r < 0 && pool->workers == 0) {
 		dequeue(call);
 		set_phase(call, TUCK__CALL_NEW);
@@ -186,11 +219,14 @@ static bool end_call(struct tuck__call *call, int result)
 	return false;
 }
 
-struct tuck__call_end tuck__call_end(struct tuck__call *call, int result)
+struct tuck__call_end tuck__call_end(struct tuck__crew *pool,
+				     struct tuck__call *call, int result)
 {
 	tuck_id id = call->id;
-	bool left = end_call(call, result);
+	bool left;
 
+	pool->remote -= call->remote;
+	left = end_call(call, result);
 	return (struct tuck__call_end){ left ? call : NULL, id };
 }
 
@@ -233,8 +269,9 @@ static void forget_workers(struct tuck__crew *pool)
 	pool->workers = 0;
 	pool->arriving = false;
 	tuck__link_init(&pool->idle);
-	while (tuck__call_take(pool))
-		;
+	do
+		pool->remote = 0;	/* there is no bound for what is gone */
+	while (tuck__call_take(pool));
 }
 
 static void in_child(void)
@@ -296,49 +333,69 @@ void tuck__crew_left(struct tuck__crew *pool)
 }
 
 /* The proc has no tasklets any more, and so no queued calls. */
-static void lane_fini(struct tuck__sched *s)
+static void lanes_fini(struct tuck__sched *s)
 {
-	struct tuck__lane *lane = s->offload;
-	struct tuck__crew *pool = lane->pool;
+	struct tuck__lane *lanes = s->offload;
+	struct tuck__crew *pool = lanes->pool;
 
 	tuck__offloads_lock();
 	if (--pool->users == 0)
 		tuck__workers_look(pool);
 	tuck__crew_left(pool);
 	tuck__offloads_unlock();
-	tuck__free(lane);
+	tuck__free(lanes);
 }
 
-static struct tuck__lane *lane_new(struct tuck__sched *s)
+static struct tuck__crew *pool_join(struct tuck__sched *s)
 {
-	struct tuck__lane *lane = tuck__alloc(sizeof(*lane));
+	struct tuck__crew *pool;
 
-	if (!lane)
-		return NULL;
-	tuck__link_init(&lane->ring);
-	tuck__link_init(&lane->calls);
 	tuck__offloads_lock();
-	lane->pool = pool_for(s->fd_table);
-	if (lane->pool)
-		lane->pool->users++;
+	pool = pool_for(s->fd_table);
+	if (pool)
+		pool->users++;
 	tuck__offloads_unlock();
-	if (lane->pool)
-		return lane;
-	tuck__free(lane);
-	return NULL;
+	return pool;
 }
 
-struct tuck__lane *tuck__lane(struct tuck__sched *s)
+/* Both, the remote one last. */
+static struct tuck__lane *lanes_new(struct tuck__sched *s)
 {
-	if (tuck__likely(s->offload != NULL))
-		return s->offload;
+	struct tuck__lane *lanes = tuck__alloc(2 * sizeof(*lanes));
+	struct tuck__crew *pool = lanes ? pool_join(s) : NULL;
+
+	if (!pool) {
+		tuck__free(lanes);
+		return NULL;
+	}
+	for (int i = 0; i < 2; i++) {
+		tuck__link_init(&lanes[i].ring);
+		tuck__link_init(&lanes[i].calls);
+		lanes[i].pool = pool;
+		lanes[i].remote = i == 1;
+	}
+	return lanes;
+}
+
+/* Of the program, or of this proc, the first call. */
+static tuck__noinline void set_up_lanes(struct tuck__sched *s)
+{
 	pthread_once(&once, set_up);
 	if (once_error < 0)
-		return NULL;	/* no memory for pthread_atfork(3) */
-	s->offload = lane_new(s);
+		return;		/* no memory for pthread_atfork(3) */
+	s->offload = lanes_new(s);
 	if (s->offload)
-		s->offload_fini = lane_fini;
-	return s->offload;
+		s->offload_fini = lanes_fini;
+}
+
+struct tuck__lane *tuck__lane(struct tuck__sched *s, bool remote)
+{
+	struct tuck__lane *lanes;
+
+	if (!tuck__likely(s->offload != NULL))
+		set_up_lanes(s);
+	lanes = s->offload;
+	return lanes ? &lanes[remote] : NULL;
 }
 
 /* -- the program's say -- */
@@ -353,7 +410,7 @@ static void raise_or_lower(struct tuck__crew *pool)
 	struct tuck__worker *none;
 
 	tuck__workers_look(pool);
-	if (!tuck__list_empty(&pool->lanes) && pool->fd_table == fd_table)
+	if (tuck__call_waits(pool) && pool->fd_table == fd_table)
 		tuck__worker_provide(pool, &none);
 }
 

@@ -36,12 +36,16 @@ struct tuck__call {
 	size_t out_bytes;		/* and how much of it: fn may say */
 	int result;
 	bool left;			/* nobody waits for it */
+	bool remote;			/* waits for another machine */
 	_Atomic(uint8_t) phase;
 	_Alignas(max_align_t) char block[];
 };
 
-/* The caller's proc's place among those of its pool: NULL without memory. */
-struct tuck__lane *tuck__lane(struct tuck__sched *s);
+/*
+ * The caller's proc's place among those of its pool, for calls of either kind:
+ * NULL without memory.
+ */
+struct tuck__lane *tuck__lane(struct tuck__sched *s, bool remote);
 
 /*
  * Have a new call run: 0, or -ENOMEM or -EAGAIN when there is no thread for it

@@ -79,7 +79,7 @@ static int prepare(struct tuck__sched *s, struct tuck__call *call,
 {
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	TUCK__REQUIRE(deadline != TUCK_NOWAIT, -EAGAIN);
-	call->lane = tuck__lane(s);
+	call->lane = tuck__lane(s, call->remote);
 	call->id = tuck__id(s->current);
 	return call->lane ? tuck__hold(s, &call->held) : -ENOMEM;
 }
@@ -144,9 +144,8 @@ static bool on_shared_stack(const void *p)
 			    s->cache.region_bytes;
 }
 
-static tuck__noinline int make(void (*discard)(void *arg, int result),
-			       int (*fn)(void *arg), void *arg, size_t bytes,
-			       struct tuck__call **ret_job)
+static int fill(void (*discard)(void *arg, int result), int (*fn)(void *arg),
+		void *arg, size_t bytes, struct tuck__call **ret_job)
 {
 	struct tuck__call *call;
 
@@ -168,6 +167,17 @@ static tuck__noinline int make(void (*discard)(void *arg, int result),
 	return 0;
 }
 
+static tuck__noinline int make(void (*discard)(void *arg, int result),
+			       int (*fn)(void *arg), void *arg, size_t bytes,
+			       struct tuck__call **ret_job)
+{
+	int r = fill(discard, fn, arg, bytes, ret_job);
+
+	if (r < 0 && discard)
+		discard(arg, -ECANCELED);
+	return r;
+}
+
 int tuck_offload_with(void (*discard)(void *arg, int result),
 		      int (*fn)(void *arg), void *arg, size_t arg_bytes,
 		      tuck_ns deadline)
@@ -175,9 +185,20 @@ int tuck_offload_with(void (*discard)(void *arg, int result),
 	struct tuck__call *call;
 	int r = make(discard, fn, arg, arg_bytes, &call);
 
-	if (r < 0 && discard)
-		discard(arg, -ECANCELED);
 	return r < 0 ? r : tuck__call_do(call, deadline);
+}
+
+int tuck_offload_remote(void (*discard)(void *arg, int result),
+			int (*fn)(void *arg), void *arg, size_t arg_bytes,
+			tuck_ns deadline)
+{
+	struct tuck__call *call;
+	int r = make(discard, fn, arg, arg_bytes, &call);
+
+	if (r < 0)
+		return r;
+	call->remote = true;
+	return tuck__call_do(call, deadline);
 }
 
 int tuck_offload(int (*fn)(void *arg), void *arg, size_t arg_bytes,

@@ -5,11 +5,11 @@
  * Invariants:
  * 1. A thread is made under the lock, by one who shares the pool's descriptor
  *    table, since it gets its maker's.
- * 2. Where calls are queued, every worker runs one, and there are as many as
- *    there may be; or one is arriving, having been called or made, and calls or
- *    makes the next when it has taken a call and more are there. So calls that
- *    are short need no more threads than can begin meanwhile, and a burst does
- *    not wake them all to find nothing.
+ * 2. Where calls wait that may begin, every worker runs one, and there are as
+ *    many as there may be; or one is arriving, having been called or made, and
+ *    calls or makes the next when it has taken a call and more are there. So
+ *    calls that are short need no more threads than can begin meanwhile, and a
+ *    burst does not wake them all to find nothing.
  * 3. Workers count as helpers while no call is queued or runs: a call's end is
  *    posted before that, so who asks whether all is stuck sees one or the
  *    other.
@@ -28,7 +28,8 @@
 #include "base/mem.h"
 #include "io/workers.h"
 
-#define STACK_MIN	((size_t)64 * 1024)
+#define OVERHEAD	((size_t)64 * 1024)
+#define STACK_MIN	((size_t)256 * 1024)	/* docs/offload.md */
 
 struct tuck__worker {
 	struct tuck__link link;		/* while idle */
@@ -92,7 +93,14 @@ static size_t overhead(const pthread_attr_t *attr)
 	size_t (*minstack)(const pthread_attr_t *) = NULL;
 
 	*(void **)&minstack = dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
-	return minstack ? minstack(attr) : STACK_MIN;
+	return minstack ? minstack(attr) : OVERHEAD;
+}
+
+/* As large as a slot; where those are small, libc's modules need more. */
+static size_t stack_bytes(const pthread_attr_t *attr, size_t slot_bytes)
+{
+	return (slot_bytes > STACK_MIN ? slot_bytes : STACK_MIN) +
+	       overhead(attr);
 }
 
 static int start_thread(struct tuck__worker *w)
@@ -105,7 +113,7 @@ static int start_thread(struct tuck__worker *w)
 
 	tuck__config_get(&config);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, config.slot_bytes + overhead(&attr));
+	pthread_attr_setstacksize(&attr, stack_bytes(&attr, config.slot_bytes));
 	pthread_attr_setguardsize(&attr, config.guard_bytes);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	block_signals(&was);
@@ -193,7 +201,7 @@ static void serve_rest(struct tuck__crew *pool)
 {
 	struct tuck__worker *called;
 
-	if (!tuck__list_empty(&pool->lanes) &&
+	if (tuck__call_waits(pool) &&
 	    tuck__worker_provide(pool, &called) == 0 && called)
 		tuck__worker_signal(called);
 }
@@ -268,7 +276,7 @@ static bool end_and_take(struct tuck__worker *w, int result, bool goes_on)
 	bool more;
 
 	tuck__offloads_lock();
-	end = tuck__call_end(w->call, result);
+	end = tuck__call_end(w->pool, w->call, result);
 	w->call = NULL;
 	more = goes_on && !one_too_many(w) && take(w);
 	stats->running -= more;

@@ -11,6 +11,7 @@ struct tuck__crew {
 	uint32_t fd_table;
 	int users;			/* lanes */
 	int workers;
+	int remote;			/* calls of that kind that run */
 	bool arriving;			/* one of them is on its way to work */
 	struct tuck__link lanes;	/* that have calls */
 	struct tuck__link idle;		/* workers, the last one first */
@@ -37,6 +38,9 @@ static inline void tuck__offloads_unlock(void)
 
 /* -- calls.c; with the lock, but for tuck__call_tell() -- */
 
+/* Whether there is one that may begin. */
+bool tuck__call_waits(const struct tuck__crew *pool);
+
 /* The next one, to be run; or NULL. */
 struct tuck__call *tuck__call_take(struct tuck__crew *pool);
 
@@ -46,7 +50,8 @@ struct tuck__call_end {
 	tuck_id id;			/* wake this one */
 };
 
-struct tuck__call_end tuck__call_end(struct tuck__call *call, int result);
+struct tuck__call_end tuck__call_end(struct tuck__crew *pool,
+				     struct tuck__call *call, int result);
 void tuck__call_tell(struct tuck__call_end end);
 
 /* Free it, if it has neither users nor workers any more. */
