@@ -109,7 +109,7 @@ static int find(const struct query *q, struct hostent *host, char *buf,
 
 	*ret = NULL;
 	*ret_err = TRY_AGAIN;
-	r = h ? tuck_offload_with(discard, ask, &h, sizeof(h), TUCK_FOREVER) :
+	r = h ? tuck_offload_remote(discard, ask, &h, sizeof(h), TUCK_FOREVER) :
 		-ENOMEM;
 	if (r < 0)
 		return -r;

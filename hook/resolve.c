@@ -101,8 +101,8 @@ int __wrap_getaddrinfo(const char *node, const char *service,
 		discard_lookup(&l, r);
 		return failed(r);
 	}
-	r = tuck_offload_with(discard_lookup, look_up, &l, sizeof(l),
-			      TUCK_FOREVER);
+	r = tuck_offload_remote(discard_lookup, look_up, &l, sizeof(l),
+				TUCK_FOREVER);
 	if (r < 0)
 		return failed(r);
 	free(l.node);
@@ -173,7 +173,8 @@ int __wrap_getnameinfo(const struct sockaddr *addr, socklen_t len, char *host,
 	n->flags = flags;
 	n->want_host = true;
 	n->want_service = service && service_n > 0;
-	r = tuck_offload_with(discard_block, name, &n, sizeof(n), TUCK_FOREVER);
+	r = tuck_offload_remote(discard_block, name, &n, sizeof(n),
+				TUCK_FOREVER);
 	if (r < 0)
 		return failed(r);
 	r = n->result;

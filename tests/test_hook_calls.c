@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "hooked.h"
+#include "offloads.h"
 
 static int ran;
 
@@ -86,11 +87,38 @@ static void resolve(void *arg)
 	resolved++;
 }
 
+static void go_far(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_offload_remote(NULL, wait_at_gate, NULL, 0, TUCK_FOREVER),
+		 7);
+}
+
+static int pass(void *arg)
+{
+	(void)arg;
+	return 3;
+}
+
 HOOKED_TEST(many_names_at_once)
 {
 	for (int i = 0; i < 200; i++)
 		go(resolve, NULL);
 	WAIT_FOR(resolved == 200);
+}
+
+HOOKED_TEST(names_wait_where_half_of_the_threads_ask)
+{
+	CHECK_EQ(tuck_offload_limit(2, 0), 0);
+	go(go_far, NULL);
+	WAIT_FOR(atomic_load(&at_gate) == 1);
+	go(resolve, NULL);
+	WAIT_FOR(offloads().queued == 1);
+	CHECK_EQ(tuck_offload(pass, NULL, 0, TUCK_FOREVER), 3);
+	CHECK_EQ(offloads().queued, 1);
+	CHECK_EQ(resolved, 0);
+	open_gate();
+	WAIT_FOR(resolved == 1);
 }
 
 /* Some whose question waits for a thread, some who have an answer. */
