@@ -52,7 +52,7 @@ static const char *const bad_addresses[] = {
 	"80",
 	"127.0.0.1",
 	"127.0.0.1:",
-	"127.0.0.1:x",
+	"127.0.0.1:/x",
 	"127.0.0.1:80x",
 	"127.0.0.1: 80",
 	"127.0.0.1:80 ",
@@ -68,8 +68,8 @@ static const char *const bad_addresses[] = {
 	"1.2.3.4.5:80",
 	" 1.2.3.4:80",
 	"1.2.3.4 :80",
-	"localhost:80",
-	"example.org:80",
+	"a localhost:80",
+	"example org:80",
 	"::1:80",
 	"::1",
 	"[::1]",
@@ -104,6 +104,9 @@ TEST(malformed_addresses)
 			check_fail(CHECK_AT, "taken: %s", bad_addresses[i]);
 		CHECK_MEM(&addr, &before, sizeof(addr));
 	}
+	CHECK_EQ(tuck_addr_parse(&addr, "localhost:80"), -EINVAL);
+	CHECK_EQ(tuck_addr_parse(&addr, "127.0.0.1:http"), -EINVAL);
+	CHECK_MEM(&addr, &before, sizeof(addr));
 	CHECK_EQ(tuck_addr_parse(NULL, "127.0.0.1:80"), -EINVAL);
 }
 

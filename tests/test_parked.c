@@ -405,6 +405,23 @@ static void wait_save(void *arg)
 	tuck_file_save(arg, "x", 1, 0600, TUCK_FOREVER);
 }
 
+static void wait_name(void *arg)
+{
+	static struct tuck_addr addr;
+
+	tuck_resolve(arg, NULL, &addr, 1, TUCK_FOREVER);
+}
+
+static void wait_connect_name(void *arg)
+{
+	tuck_connect(arg, NULL, TUCK_FOREVER);
+}
+
+static void wait_listen_name(void *arg)
+{
+	tuck_listen(arg, NULL);
+}
+
 static void wait_list(void *arg)
 {
 	struct tuck_dir *dir;
@@ -415,7 +432,7 @@ static void wait_list(void *arg)
 /* All behind one whose thread is the only one and waits for input. */
 TEST(offloaded_calls_keep_little)
 {
-	char path[] = "/no/such";
+	char path[] = "/no/such", name[] = "localhost:1";
 	int in[2];
 
 	begin();
@@ -430,6 +447,9 @@ TEST(offloaded_calls_keep_little)
 	CHECK(parked_bytes(wait_load, path) <= most(176));
 	CHECK(parked_bytes(wait_save, path) <= most(112));
 	CHECK(parked_bytes(wait_list, path) <= most(128));
+	CHECK(parked_bytes(wait_name, name) <= most(192));
+	CHECK(parked_bytes(wait_connect_name, name) <= most(240));
+	CHECK(parked_bytes(wait_listen_name, name) <= most(240));
 }
 
 TEST(waits_on_channels_keep_little)

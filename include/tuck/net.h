@@ -5,8 +5,13 @@
  * "[fe80::1%eth0]:80"; ":80" for every IPv4 address of the machine, "[::]:80"
  * for the IPv6 ones and those; "unix:/path", "unix:@name" for an abstract
  * name. Port 0, or "unix:" alone, lets the kernel choose. Descriptors made
- * here do not block, close on exec, and have TCP_NODELAY set. Host names are
- * not resolved: getaddrinfo(3) stops the proc that calls it while it asks.
+ * here do not block, close on exec, and have TCP_NODELAY set.
+ *
+ * A host may have a name, and so may its port: "example.org:80",
+ * "localhost:http". Who uses one waits, without a thread of its own, for a
+ * thread of tuck_offload() that asks getaddrinfo(3): /etc/hosts, DNS, and all
+ * else that the machine is set up for. Then one address after the other is
+ * tried until one will do.
  */
 #ifndef TUCK_NET_H
 #define TUCK_NET_H
@@ -29,7 +34,7 @@ struct tuck_addr {
 struct tuck_socket_attr {
 	int kind;		/* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
 	int backlog;		/* of a listener; 0: the kernel's largest */
-	const char *local;	/* of a connection: bound to this first */
+	const char *local;	/* of a connection: bound to this address */
 	uint8_t reuse_port;	/* shared with others that say so, too */
 	uint8_t v6_only;	/* "[::]:80" is for no IPv4 */
 	uint8_t replace;	/* of a "unix:/path" where nobody listens */
@@ -41,6 +46,32 @@ struct tuck_socket_attr {
  * -ENAMETOOLONG for a path of more than 107 bytes.
  */
 int tuck_addr_parse(struct tuck_addr *ret_addr, const char *text);
+
+/* What is not said, 0, is any. */
+struct tuck_resolve_attr {
+	int family;		/* AF_INET, AF_INET6 */
+	int kind;		/* SOCK_DGRAM: a service of UDP; else of TCP */
+};
+
+/*
+ * The addresses of "name:80", "name:http", or "name" with port 0, the best
+ * first (RFC 6724), no more than n; returns how many. attr may be NULL. What is
+ * numeric is answered at once, by one. Names are ASCII ("xn--..."). There is no
+ * cache but that of the machine. As many ask at a time as half of what
+ * tuck_offload_limit() says; the others wait their turn. A question whose
+ * caller is late, cancelled or killed goes on, for nobody, if it has been
+ * asked. ret_addrs is untouched after an error.
+ * Switches: may.
+ * Errors: -EINVAL for text that can be no such name, NULL, n < 1, an attr that
+ * cannot be, or a negative deadline; -ENAMETOOLONG for a host of more than 253
+ * bytes, or 63 between two dots; -ENODATA, no such host or service, or it has
+ * no address of the family (EAI_NONAME and its kin); -ECOMM, no name server has
+ * answered (EAI_AGAIN); -EREMOTEIO, one says that it cannot (EAI_FAIL); what
+ * EAI_SYSTEM's errno was, such as -EMFILE; -ETIMEDOUT; -EAGAIN for TUCK_NOWAIT
+ * and a name, or if no thread can be started; -ECANCELED, -ENOMEM.
+ */
+int tuck_resolve(const char *text, const struct tuck_resolve_attr *attr,
+		 struct tuck_addr *ret_addrs, int n, tuck_ns deadline);
 
 /*
  * Write an address as text into n bytes, with a final NUL; returns text. What
@@ -66,9 +97,12 @@ int tuck_addr_peer(int fd, struct tuck_addr *ret_addr);
  * Listen for connections, streams unless attr has another kind; returns the
  * descriptor. attr may be NULL. SO_REUSEADDR is set. A Unix path stays when
  * the listener is closed: the program unlinks it, or says replace the next
- * time, which takes a path over whose socket refuses connections.
- * Switches: no. Errors: as tuck_addr_parse(); -EINVAL for a negative backlog
- * or SOCK_DGRAM; -EOPNOTSUPP for reuse_port of a Unix one; those of socket(2),
+ * time, which takes a path over whose socket refuses connections. Of a name,
+ * it is the first address that can be bound, and only that one.
+ * Switches: may, for a name.
+ * Errors: as tuck_addr_parse(), and for a name as
+ * tuck_resolve(); -EINVAL for a negative backlog or SOCK_DGRAM; -EOPNOTSUPP
+ * for reuse_port of a Unix one; those of socket(2),
  * bind(2) and listen(2). Nothing stays open after an error.
  */
 int tuck_listen(const char *addr, const struct tuck_socket_attr *attr);
@@ -90,10 +124,15 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline);
 /*
  * Connect, as a stream unless attr has another kind; returns the descriptor.
  * attr may be NULL. A Unix listener whose backlog is full is asked again
- * every 2 ms, for the kernel does not tell when it has room.
+ * every 2 ms, for the kernel does not tell when it has room. Of a name, one
+ * address is tried after the other, the best first and then both families in
+ * turn (RFC 8305, 4), until one is connected; each may take its share of the
+ * time that is left, or with TUCK_FOREVER what the kernel gives it. If none is,
+ * the error is that of the first. Two are never tried at once.
  * Switches: may.
- * Errors: as tuck_addr_parse(), of the local address too; -EINVAL for a
- * negative deadline; those of socket(2), bind(2) and connect(2); -ETIMEDOUT,
+ * Errors: as tuck_addr_parse(), of the local address too, which may not be a
+ * name; for a name as tuck_resolve(); -EINVAL for a negative deadline;
+ * those of socket(2), bind(2) and connect(2); -ETIMEDOUT,
  * -EAGAIN for TUCK_NOWAIT. Nothing stays open after an error.
  */
 int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
@@ -102,13 +141,15 @@ int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
 /*
  * A datagram socket that is bound to an address and receives from anybody;
  * attr may be NULL. Returns the descriptor.
- * Switches: no. Errors: as tuck_listen(); -EINVAL for any other kind.
+ * Switches: may, for a name.
+ * Errors: as tuck_listen(); -EINVAL for any other kind.
  */
 int tuck_bind(const char *addr, const struct tuck_socket_attr *attr);
 
 /*
  * tuck_listen() for TCP alone. backlog 0 is the kernel's largest.
- * Switches: no. Errors: as tuck_listen(); -EINVAL for a Unix address.
+ * Switches: may, for a name.
+ * Errors: as tuck_listen(); -EINVAL for a Unix address.
  */
 int tuck_tcp_listen(const char *addr, int backlog);
 
@@ -120,14 +161,16 @@ int tuck_tcp_connect(const char *addr, tuck_ns deadline);
 
 /*
  * tuck_bind() for UDP alone.
- * Switches: no. Errors: as tuck_bind(); -EINVAL for a Unix address.
+ * Switches: may, for a name.
+ * Errors: as tuck_bind(); -EINVAL for a Unix address.
  */
 int tuck_udp_bind(const char *addr);
 
 /*
  * A UDP socket that sends to one address, and receives only from there. That
  * nobody is there, a later call may tell by -ECONNREFUSED.
- * Switches: no. Errors: as tuck_connect(); -EINVAL for a Unix address.
+ * Switches: may, for a name.
+ * Errors: as tuck_connect(); -EINVAL for a Unix address.
  */
 int tuck_udp_connect(const char *addr);
 

@@ -23,9 +23,13 @@ const char *tuck_strerror(int err)
 {
 	const char *text = NULL;
 
-	if (err == -EXDEV)	/* a link across devices is not what it is */
-		text = "Belongs to another thread, or to none any more";
-	else if (err <= 0 && err > -4096)
+	switch (err) {		/* what it is not, in the kernel's words */
+	case -EXDEV: return "Belongs to another thread, or to none any more";
+	case -ENODATA: return "Name or service not known";
+	case -ECOMM: return "Temporary failure in name resolution";
+	case -EREMOTEIO: return "Name server cannot resolve the name";
+	}
+	if (err <= 0 && err > -4096)
 		text = strerrordesc_np(-err);
 	return text ? text : "unknown error";
 }

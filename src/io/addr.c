@@ -125,13 +125,6 @@ int tuck_addr_parse(struct tuck_addr *ret_addr, const char *text)
 	return parse_ip(ret_addr, text);
 }
 
-int tuck__addr_of(struct tuck_addr *ret_addr, const char *text,
-		  tuck_ns deadline)
-{
-	(void)deadline;
-	return tuck_addr_parse(ret_addr, text);
-}
-
 static int format_v4(const struct tuck_addr *addr, char *text, size_t n)
 {
 	const struct sockaddr_in *sin = (const void *)&addr->sa;

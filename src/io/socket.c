@@ -106,24 +106,37 @@ static int prepare(int fd, int family, int kind,
 	return r;
 }
 
-/* A socket with that address, or a negative error. */
+int tuck__open_to(const struct tuck_addr *addr, int kind,
+		  const struct tuck_socket_attr *attr)
+{
+	struct tuck__sched *s = tuck__sched();
+	int fd, r;
+
+	TUCK__REQUIRE(s, tuck__sched_error());
+	fd = open_socket(s, addr->sa.ss_family, kind);
+	if (fd < 0)
+		return fd;
+	r = prepare(fd, addr->sa.ss_family, kind, attr);
+	if (r == 0)
+		r = bind_to(fd, addr, kind, attr->replace);
+	return r < 0 ? close_with(fd, r) : fd;
+}
+
+static tuck__noinline int open_numeric(const char *text, int kind,
+				       const struct tuck_socket_attr *attr)
+{
+	struct tuck_addr addr;
+	int r = tuck__addr_of(&addr, text);
+
+	return r < 0 ? r : tuck__open_to(&addr, kind, attr);
+}
+
 static int open_at(const char *text, int kind,
 		   const struct tuck_socket_attr *attr)
 {
-	struct tuck__sched *s = tuck__sched();
-	struct tuck_addr addr;
-	int fd, r = tuck__addr_of(&addr, text, TUCK_NOWAIT);
+	int fd = open_numeric(text, kind, attr);
 
-	if (r < 0)
-		return r;
-	TUCK__REQUIRE(s, tuck__sched_error());
-	fd = open_socket(s, addr.sa.ss_family, kind);
-	if (fd < 0)
-		return fd;
-	r = prepare(fd, addr.sa.ss_family, kind, attr);
-	if (r == 0)
-		r = bind_to(fd, &addr, kind, attr->replace);
-	return r < 0 ? close_with(fd, r) : fd;
+	return fd == TUCK__A_NAME ? tuck__open_named(text, kind, attr) : fd;
 }
 
 int tuck_listen(const char *addr, const struct tuck_socket_attr *attr)
@@ -191,41 +204,45 @@ static int open_from(const struct tuck_addr *addr, int kind,
 		TUCK__REQUIRE(s, tuck__sched_error());
 		return open_socket(s, addr->sa.ss_family, kind);
 	}
-	r = tuck__addr_of(&local, attr->local, TUCK_NOWAIT);
+	r = tuck__addr_of(&local, attr->local);
 	if (r < 0)
-		return r;
+		return r == TUCK__A_NAME ? -EINVAL : r;
 	TUCK__REQUIRE(local.sa.ss_family == addr->sa.ss_family, -EINVAL);
-	return open_at(attr->local, kind, attr);
+	return tuck__open_to(&local, kind, attr);
 }
 
 /* 0, -EINPROGRESS, -EAGAIN: *ret_fd is open; else an error. */
-static tuck__noinline int start_connect(const char *text,
-					const struct tuck_socket_attr *attr,
-					tuck_ns deadline, int *ret_fd)
+static tuck__noinline int start(const struct tuck_addr *addr,
+				const struct tuck_socket_attr *a, int *ret_fd)
 {
-	const struct tuck_socket_attr *a = attr ? attr : &usual;
-	struct tuck_addr addr;
-	int fd, r;
+	int fd = open_from(addr, a->kind ? a->kind : SOCK_STREAM, a), r;
 
-	TUCK__REQUIRE(deadline >= 0, -EINVAL);
-	r = tuck__addr_of(&addr, text, deadline);
-	if (r < 0)
-		return r;
-	fd = open_from(&addr, a->kind ? a->kind : SOCK_STREAM, a);
 	if (fd < 0)
 		return fd;
-	r = try_connect(fd, &addr);
+	r = try_connect(fd, addr);
 	if (r < 0 && r != -EINPROGRESS && r != -EAGAIN)
 		return close_with(fd, r);
 	*ret_fd = fd;
 	return r;
 }
 
+static tuck__noinline int start_numeric(const char *text,
+					const struct tuck_socket_attr *attr,
+					tuck_ns deadline, int *ret_fd)
+{
+	struct tuck_addr addr;
+	int r;
+
+	TUCK__REQUIRE(deadline >= 0, -EINVAL);
+	r = tuck__addr_of(&addr, text);
+	return r < 0 ? r : start(&addr, attr, ret_fd);
+}
+
 /* A Unix listener had no room: once more. */
 static tuck__noinline int connect_again(int fd, const char *text)
 {
 	struct tuck_addr addr;
-	int r = tuck__addr_of(&addr, text, TUCK_NOWAIT);
+	int r = tuck_addr_parse(&addr, text);
 
 	return r < 0 ? r : try_connect(fd, &addr);
 }
@@ -256,13 +273,28 @@ static int connected(int pending, int r, const char *text, tuck_ns deadline)
 	return pending;
 }
 
+int tuck__connect_to(const struct tuck_addr *addr,
+		     const struct tuck_socket_attr *attr, tuck_ns deadline)
+{
+	int fd = -1, r = start(addr, attr, &fd);
+
+	if (r == -EAGAIN)		/* no Unix listener's */
+		return close_with(fd, r);
+	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
+				  connected(fd, r, "", deadline);
+}
+
 int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
 		 tuck_ns deadline)
 {
 	int fd = -1, r;
 
+	if (!attr)
+		attr = &usual;
 	tuck__breathe(0);
-	r = start_connect(addr, attr, deadline, &fd);
+	r = start_numeric(addr, attr, deadline, &fd);
+	if (r == TUCK__A_NAME)
+		return tuck__connect_named(addr, attr, deadline);
 	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
 				  connected(fd, r, addr, deadline);
 }

@@ -3,18 +3,44 @@
 #ifndef TUCK__SOCKET_H
 #define TUCK__SOCKET_H
 
+#include <limits.h>
 #include <tuck/net.h>
 
 #include "io/poller.h"
 
+/* In place of an error: no address, but a name, for tuck__addrs_of(). */
+#define TUCK__A_NAME INT_MIN
+
 /*
- * The address that a text of the caller's names: 0 or a negative error. All
- * calls that take such a text ask here, before they have anything to give
- * back; so this is where host names will be resolved, which may wait until
- * the deadline. Until then a name is -EINVAL.
+ * The address that a text of the caller's is: 0, TUCK__A_NAME, or a negative
+ * error. All calls that take such a text ask here, before they have anything
+ * to give back.
  */
-int tuck__addr_of(struct tuck_addr *ret_addr, const char *text,
-		  tuck_ns deadline);
+int tuck__addr_of(struct tuck_addr *ret_addr, const char *text);
+
+struct tuck__addrs {
+	int n;			/* at least one */
+	struct tuck_addr addr[];
+};
+
+/*
+ * The addresses that a name has, for the caller to tuck__free(): 0 or a
+ * negative error, as tuck_resolve(). It may wait.
+ */
+int tuck__addrs_of(struct tuck__addrs **ret_addrs, const char *text,
+		   const struct tuck_resolve_attr *attr, tuck_ns deadline);
+
+/* A socket there, or connected to there, or a negative error. */
+int tuck__open_to(const struct tuck_addr *addr, int kind,
+		  const struct tuck_socket_attr *attr);
+int tuck__connect_to(const struct tuck_addr *addr,
+		     const struct tuck_socket_attr *attr, tuck_ns deadline);
+
+/* The same to the first address of a name that will do. */
+int tuck__open_named(const char *text, int kind,
+		     const struct tuck_socket_attr *attr);
+int tuck__connect_named(const char *text, const struct tuck_socket_attr *attr,
+			tuck_ns deadline);
 
 /* What the poller is to know of a new socket of this family and kind. */
 uint32_t tuck__socket_bits(int family, int kind);

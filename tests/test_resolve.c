@@ -1,0 +1,639 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names: what libc says of them, here by a stand-in for getaddrinfo(3) that
+ * knows some more, and what becomes of who asks.
+ */
+#include <dlfcn.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "offloads.h"
+#include "peer.h"
+
+static atomic_int asked, on_main;
+static atomic_int last_flags, last_family, last_kind;
+static pthread_t main_thread;
+
+typedef int asker(const char *, const char *, const struct addrinfo *,
+		  struct addrinfo **);
+
+static int real(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **ret)
+{
+	asker *libc;
+
+	*(void **)&libc = dlsym(RTLD_NEXT, "getaddrinfo");
+	return libc(node, service, hints, ret);
+}
+
+/* Some names that nobody else knows. */
+static const struct {
+	const char *name, *texts[3];
+} known[] = {
+	/* 127.0.0.2, where nobody listens, twice; then 127.0.0.1. */
+	{ "three.test", { "127.0.0.2", "127.0.0.2", "127.0.0.1" } },
+	{ "root.test.", { "127.0.0.1" } },
+	{ "mixed.test", { "2001:db8::1", "2001:db8::2", "192.0.2.1" } },
+};
+
+static int list(const char *const texts[3], const char *service,
+		const struct addrinfo *hints, struct addrinfo **ret)
+{
+	for (int i = 0; i < 3 && texts[i]; i++) {
+		CHECK_EQ(real(texts[i], service, hints, ret), 0);
+		ret = &(*ret)->ai_next;
+	}
+	return 0;
+}
+
+/* Much of the stack, as modules of nsswitch.conf(5) may have. */
+static void __attribute__((noinline)) use_stack(void)
+{
+	char much[200 * 1024];
+
+	memset(much, 1, sizeof(much));
+	__asm__ volatile("" : : "r"(much) : "memory");
+}
+
+int getaddrinfo(const char *node, const char *service,
+		const struct addrinfo *hints, struct addrinfo **ret)
+{
+	atomic_fetch_add(&asked, 1);
+	last_flags = hints->ai_flags;
+	last_family = hints->ai_family;
+	last_kind = hints->ai_socktype;
+	if (pthread_equal(pthread_self(), main_thread))
+		atomic_fetch_add(&on_main, 1);
+	if (node && strcmp(node, "slow.test") == 0) {
+		wait_at_gate(NULL);
+		node = "localhost";
+	}
+	for (size_t i = 0; node && i < sizeof(known) / sizeof(known[0]); i++)
+		if (strcmp(node, known[i].name) == 0)
+			return list(known[i].texts, service, hints, ret);
+	if (node && strcmp(node, "deep.test") == 0) {
+		use_stack();
+		node = "localhost";
+	}
+	if (node && strncmp(node, "eai-", 4) == 0) {
+		errno = EMFILE;
+		return -atoi(node + 4);
+	}
+	return real(node, service, hints, ret);
+}
+
+static int resolve(const char *text, char *ret_text)
+{
+	struct tuck_resolve_attr v4 = { .family = AF_INET };
+	struct tuck_addr addr = { 0 };
+	int r = tuck_resolve(text, &v4, &addr, 1, patience());
+
+	tuck_addr_format(&addr, ret_text, TUCK_ADDR_TEXT);
+	return r;
+}
+
+TEST(hosts_are_known)
+{
+	char text[TUCK_ADDR_TEXT];
+
+	main_thread = pthread_self();
+	CHECK_EQ(resolve("localhost:80", text), 1);
+	CHECK_STR(text, "127.0.0.1:80");
+	CHECK_EQ(resolve("localhost", text), 1);
+	CHECK_STR(text, "127.0.0.1:0");
+	CHECK_EQ(asked, 2);
+	CHECK_EQ(on_main, 0);
+}
+
+TEST(a_name_may_end_at_the_root)
+{
+	char text[TUCK_ADDR_TEXT];
+
+	CHECK_EQ(resolve("root.test.:80", text), 1);
+	CHECK_STR(text, "127.0.0.1:80");
+	CHECK_EQ(resolve("root.test.", text), 1);
+	CHECK_EQ(asked, 2);
+}
+
+TEST(modules_of_libc_have_a_stack)
+{
+	struct tuck_config config = { .slot_bytes = 16 * 1024 };
+	char text[TUCK_ADDR_TEXT];
+
+	unsetenv("TUCK_SLOT_BYTES");
+	CHECK_EQ(tuck_config_set(&config), 0);
+	CHECK_EQ(resolve("deep.test:80", text), 1);
+	CHECK_STR(text, "127.0.0.1:80");
+}
+
+TEST(numbers_ask_nobody)
+{
+	struct tuck_resolve_attr v4 = { .family = AF_INET };
+	struct tuck_addr addr;
+	char text[TUCK_ADDR_TEXT];
+
+	CHECK_EQ(resolve("127.0.0.1:80", text), 1);
+	CHECK_STR(text, "127.0.0.1:80");
+	CHECK_EQ(resolve("127.0.0.1", text), 1);
+	CHECK_STR(text, "127.0.0.1:0");
+	CHECK_EQ(tuck_resolve("[::1]", NULL, &addr, 1, TUCK_NOWAIT), 1);
+	CHECK_EQ(tuck_resolve("[::1]:5", &v4, &addr, 1, TUCK_NOWAIT), -ENODATA);
+	CHECK_EQ(tuck_resolve("unix:/x", NULL, &addr, 1, TUCK_NOWAIT), 1);
+	CHECK_EQ(asked, 0);
+	CHECK_EQ(offloads().workers, 0);
+}
+
+TEST(libc_is_told_what_is_wanted)
+{
+	struct tuck_resolve_attr v6 = { .family = AF_INET6 };
+	struct tuck_resolve_attr udp = { .kind = SOCK_DGRAM };
+	struct tuck_addr addr;
+
+	tuck_resolve("127.0.0.1:x", NULL, &addr, 1, patience());
+	CHECK_EQ(last_flags, AI_NUMERICHOST);
+	CHECK_EQ(last_kind, SOCK_STREAM);
+	tuck_resolve("three.test", &udp, &addr, 1, patience());
+	CHECK_EQ(last_flags, 0);
+	CHECK_EQ(last_kind, SOCK_DGRAM);
+	CHECK_EQ(last_family, AF_UNSPEC);
+	tuck_resolve("localhost", &v6, &addr, 1, patience());
+	CHECK_EQ(last_family, AF_INET6);
+	tuck_udp_connect("three.test:9");
+	CHECK_EQ(last_kind, SOCK_DGRAM);
+	tuck_resolve(":x", NULL, &addr, 1, patience());
+	CHECK_EQ(last_flags, AI_PASSIVE);
+	CHECK_EQ(last_family, AF_INET);
+}
+
+TEST(what_is_no_name)
+{
+	static const char *const bad[] = {
+		"",
+		":",
+		"a b:80",
+		"localhost:-1",
+		"localhost:65536",
+		"localhost:8x",
+		"1.2.3:80",
+		"1.2:80",
+		"0x7f.0x1:80",
+		".x:80",
+		"-x:80",
+		"[localhost]:80",
+		"[::1",
+		"::1",
+		"a:b:80",
+		"h\xc3\xb6st:80",
+		"localhost:99999",
+		"localhost:",
+		"127.0.0.1:",
+		"[::1]:",
+		".",
+		"a..b:80",
+		"a..:80",
+		"a.-b:80",
+		"a.0x7f:80",
+		"1.2.3.4.5",
+		"127.0.0.1.:80",
+		"a/b",
+		"a:/http",
+	};
+	char longest[300];
+	struct tuck_addr addr = { .len = 77 };
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		if (tuck_resolve(bad[i], NULL, &addr, 1, patience()) != -EINVAL)
+			check_fail(CHECK_AT, "\"%s\" was taken", bad[i]);
+	memset(longest, 'a', sizeof(longest) - 1);
+	longest[64] = 0;
+	CHECK_EQ(tuck_resolve(longest, NULL, &addr, 1, patience()),
+		 -ENAMETOOLONG);
+	longest[64] = 'a';
+	for (size_t i = 63; i < sizeof(longest); i += 64)
+		longest[i] = '.';
+	longest[254] = 0;
+	CHECK_EQ(tuck_resolve(longest, NULL, &addr, 1, patience()),
+		 -ENAMETOOLONG);
+	CHECK_EQ(asked, 0);
+	longest[253] = 0;
+	CHECK(tuck_resolve(longest, NULL, &addr, 1, patience()) !=
+	      -ENAMETOOLONG);
+	CHECK_EQ(asked, 1);
+	CHECK(tuck_resolve("x.0xy", NULL, &addr, 1, patience()) != -EINVAL);
+	CHECK_EQ(asked, 2);
+	CHECK_EQ(tuck_resolve("x", NULL, &addr, 0, patience()), -EINVAL);
+	CHECK_EQ(tuck_resolve(NULL, NULL, &addr, 1, patience()), -EINVAL);
+	CHECK_EQ(tuck_resolve("x", NULL, &addr, 1, -1), -EINVAL);
+	CHECK_EQ(tuck_resolve("x", NULL, &addr, 1, TUCK_NOWAIT), -EAGAIN);
+	CHECK_EQ(tuck_tcp_connect("localhost", patience()), -EINVAL);
+	CHECK_EQ(tuck_tcp_listen("localhost", 0), -EINVAL);
+	CHECK_EQ(addr.len, 77);
+	CHECK_EQ(asked, 2);
+}
+
+TEST(errors_of_libc_are_told)
+{
+	static const struct {
+		int eai, err;
+	} errors[] = {
+		{ EAI_NONAME, -ENODATA }, { EAI_SERVICE, -ENODATA },
+		{ EAI_AGAIN, -ECOMM },	  { EAI_FAIL, -EREMOTEIO },
+		{ EAI_MEMORY, -ENOMEM },  { EAI_SYSTEM, -EMFILE },
+		{ EAI_FAMILY, -EINVAL },
+	};
+	char name[32], text[TUCK_ADDR_TEXT];
+
+	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
+		snprintf(name, sizeof(name), "eai-%d:80", -errors[i].eai);
+		CHECK_EQ(resolve(name, text), errors[i].err);
+		CHECK_EQ(tuck_tcp_connect(name, patience()), errors[i].err);
+	}
+}
+
+static int came;
+
+static void ask(void *arg)
+{
+	char text[TUCK_ADDR_TEXT];
+
+	(void)arg;
+	CHECK_EQ(resolve("localhost:80", text), 1);
+	CHECK_STR(text, "127.0.0.1:80");
+	came++;
+}
+
+TEST(a_thousand_at_once)
+{
+	CHECK_EQ(tuck_offload_limit(16, 0), 0);
+	for (int i = 0; i < 1000; i++)
+		go(ask, NULL);
+	WAIT_FOR(came == 1000);
+	CHECK(offloads().workers <= 8);		/* half of them */
+	CHECK_EQ(asked, 1000);
+}
+
+static int load_it(void)
+{
+	void *data;
+	ssize_t r = tuck_file_load("/etc/hosts", 1 << 20, &data, patience());
+
+	if (r >= 0)
+		free(data);
+	return r < 0 ? (int)r : 0;
+}
+
+static void ask_in_vain(void *arg)
+{
+	struct tuck_addr addr;
+
+	(void)arg;
+	CHECK(tuck_resolve("slow.test:80", NULL, &addr, 1, patience()) > 0);
+	came++;
+}
+
+TEST(slow_servers_leave_threads_to_files)
+{
+	CHECK_EQ(tuck_offload_limit(4, 0), 0);
+	for (int i = 0; i < 20; i++)
+		go(ask_in_vain, NULL);
+	WAIT_FOR(offloads().queued == 18 && atomic_load(&at_gate) == 2);
+	for (int i = 0; i < 10; i++)
+		CHECK_EQ(load_it(), 0);
+	CHECK_EQ(offloads().queued, 18);
+	CHECK_EQ(at_gate, 2);
+	CHECK_EQ(came, 0);
+	open_gate();
+	WAIT_FOR(came == 20);
+	no_call_is_left();
+}
+
+/* -- the ends of a question -- */
+
+static int gave;
+
+static void ask_slowly(void *arg)
+{
+	struct tuck_addr addr;
+
+	gave = tuck_resolve("slow.test:80", NULL, &addr, 1,
+			    arg ? tuck_after(TUCK_MS(5)) : TUCK_FOREVER);
+}
+
+static void connect_slowly(void *arg)
+{
+	(void)arg;
+	gave = tuck_tcp_connect("slow.test:80", TUCK_FOREVER);
+}
+
+static tuck_id begin(void (*fn)(void *), bool queued, void *arg)
+{
+	tuck_id id;
+
+	gave = 12345;
+	if (queued)
+		close_gate();
+	id = go(fn, arg);
+	if (!arg)
+		WAIT_FOR(queued ? offloads().queued == 1 :
+				  atomic_load(&at_gate) == 1);
+	return id;
+}
+
+static void end(tuck_id id, int want)
+{
+	finish(id);
+	CHECK_EQ(gave, want);
+	open_gate();
+	no_call_is_left();
+}
+
+TEST(late_while_it_waits)
+{
+	end(begin(ask_slowly, true, &gave), -ETIMEDOUT);
+}
+
+TEST(late_while_it_is_asked)
+{
+	end(begin(ask_slowly, false, &gave), -ETIMEDOUT);
+}
+
+TEST(cancelled_while_it_is_asked)
+{
+	tuck_id id = begin(ask_slowly, false, NULL);
+
+	CHECK_EQ(tuck_cancel(id), 0);
+	end(id, -ECANCELED);
+}
+
+TEST(cancelled_while_it_waits)
+{
+	tuck_id id = begin(ask_slowly, true, NULL);
+
+	CHECK_EQ(tuck_cancel(id), 0);
+	end(id, -ECANCELED);
+	CHECK_EQ(asked, 0);
+}
+
+TEST(killed_while_it_waits)
+{
+	tuck_id id = begin(ask_slowly, true, NULL);
+
+	CHECK_EQ(tuck_kill(id), 0);
+	end(id, 12345);
+	CHECK_EQ(asked, 0);
+}
+
+TEST(killed_while_it_is_asked)
+{
+	tuck_id id = begin(connect_slowly, false, NULL);
+
+	CHECK_EQ(tuck_kill(id), 0);
+	end(id, 12345);
+}
+
+/* -- sockets -- */
+
+static char port_text[32];
+
+static const char *at_port(int listener, const char *host)
+{
+	struct tuck_addr addr;
+	const struct sockaddr_in *sin = (const void *)&addr.sa;
+
+	CHECK_EQ(tuck_addr_local(listener, &addr), 0);
+	snprintf(port_text, sizeof(port_text), "%s:%u", host,
+		 ntohs(sin->sin_port));
+	return port_text;
+}
+
+TEST(connect_goes_to_the_next_address)
+{
+	int listener = tuck_tcp_listen("127.0.0.1:0", 0), fds = count_fds();
+	struct tuck_addr peer, all[4];
+	char text[TUCK_ADDR_TEXT];
+	int fd = tuck_tcp_connect(at_port(listener, "three.test"), patience());
+
+	CHECK(fd >= 0);
+	CHECK_EQ(tuck_addr_peer(fd, &peer), 0);
+	CHECK_STR(tuck_addr_format(&peer, text, sizeof(text)),
+		  at_port(listener, "127.0.0.1"));
+	CHECK_EQ(tuck_fd_close(fd), 0);
+	CHECK(count_fds() <= fds + 1);		/* the poller's */
+	CHECK_EQ(tuck_resolve("three.test:1", NULL, all, 4, patience()), 2);
+	CHECK_EQ(tuck_resolve("three.test:1", NULL, all, 1, patience()), 1);
+	at_port(listener, "three.test");
+	tuck_fd_close(listener);
+	CHECK_EQ(tuck_tcp_connect(port_text, patience()), -ECONNREFUSED);
+}
+
+TEST(listeners_and_udp_take_names)
+{
+	int listener = tuck_tcp_listen("three.test:0", 0), fd;
+	char text[TUCK_ADDR_TEXT];
+
+	CHECK(strncmp(local_text(listener, text), "127.0.0.2:", 10) == 0);
+	fd = tuck_udp_bind("three.test:0");
+	CHECK(fd >= 0);
+	CHECK(tuck_udp_connect(at_port(fd, "three.test")) >= 0);
+}
+
+TEST(localhost_is_of_both_families)
+{
+	static const char *const texts[] = { "127.0.0.1:0", "[::1]:0" };
+
+	for (int i = 0; i < 2; i++) {
+		int listener = tuck_tcp_listen(texts[i], 0), fd;
+		struct tuck_addr addr;
+		char text[32];
+
+		if (listener == -EADDRNOTAVAIL || listener == -EAFNOSUPPORT)
+			SKIP("no IPv6 on the loopback");
+		CHECK_EQ(tuck_addr_local(listener, &addr), 0);
+		snprintf(text, sizeof(text), "localhost:%u",
+			 ntohs(((struct sockaddr_in *)&addr.sa)->sin_port));
+		fd = tuck_tcp_connect(text, patience());
+		if (fd == -ECONNREFUSED && i == 1)
+			SKIP("localhost has no IPv6 address");
+		CHECK(fd >= 0);
+		CHECK_EQ(tuck_fd_close(fd), 0);
+		CHECK_EQ(tuck_fd_close(listener), 0);
+	}
+}
+
+/* -- many addresses, and a stand-in for connect(2) -- */
+
+static char tried[8];
+static int connects;
+static int refused;	/* all that are no loopback address */
+
+int connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	int (*libc)(int, const struct sockaddr *, socklen_t);
+
+	connects++;
+	if (refused && strlen(tried) < sizeof(tried) - 1) {
+		strcat(tried, sa->sa_family == AF_INET6 ? "6" : "4");
+		errno = refused;
+		return -1;
+	}
+	*(void **)&libc = dlsym(RTLD_NEXT, "connect");
+	return libc(fd, sa, len);
+}
+
+TEST(connect_goes_to_both_families_in_turn)
+{
+	struct tuck_addr all[4];
+	int fd = socket(AF_INET6, SOCK_STREAM, 0);
+
+	if (fd < 0)
+		SKIP("no IPv6");
+	close(fd);
+	refused = ENETUNREACH;
+	CHECK_EQ(tuck_tcp_connect("mixed.test:1", patience()), -ENETUNREACH);
+	CHECK_STR(tried, "646");
+	CHECK_EQ(tuck_resolve("mixed.test:1", NULL, all, 4, patience()), 3);
+	CHECK_EQ(all[1].sa.ss_family, AF_INET6);
+	refused = EAGAIN;
+	tried[0] = 0;
+	CHECK_EQ(tuck_tcp_connect("three.test:1", patience()), -EAGAIN);
+	CHECK_STR(tried, "44");
+	refused = 0;
+}
+
+/* What waits in the backlog of a full listener is never answered. */
+static void fill_backlog(const char *text)
+{
+	for (int i = 0, late = 0; i < 20; i++) {
+		int r = tuck_tcp_connect(text, tuck_after(TUCK_MS(50)));
+
+		CHECK(r >= 0 || r == -ETIMEDOUT);
+		late = r < 0 ? late + 1 : 0;
+		if (late == 2)
+			return;
+	}
+	SKIP("a backlog without end");
+}
+
+/* The first address of this name does not answer, the second one does. */
+static char half_deaf[32];
+
+static void make_half_deaf(int fds[2])
+{
+	char text[TUCK_ADDR_TEXT], other[32];
+
+	fds[0] = tuck_tcp_listen("127.0.0.2:0", 1);
+	local_text(fds[0], text);
+	snprintf(other, sizeof(other), "127.0.0.1%s", strchr(text, ':'));
+	fds[1] = tuck_tcp_listen(other, 0);
+	if (fds[1] == -EADDRINUSE)
+		SKIP("the port is somebody's");
+	fill_backlog(text);
+	snprintf(half_deaf, sizeof(half_deaf), "three.test%s",
+		 strchr(text, ':'));
+}
+
+/* The first address has its share of the time, not all of it. */
+TEST(who_does_not_answer_leaves_time_to_others)
+{
+	int listeners[2], fd = -1;
+
+	make_half_deaf(listeners);
+	for (int ms = 50; fd < 0 && ms < 10000; ms *= 2) {
+		fd = tuck_tcp_connect(half_deaf, tuck_after(TUCK_MS(ms)));
+		CHECK(fd >= 0 || fd == -ETIMEDOUT);
+	}
+	CHECK(fd >= 0);
+}
+
+static void connect_half_deaf(void *arg)
+{
+	(void)arg;
+	gave = tuck_tcp_connect(half_deaf, TUCK_FOREVER);
+}
+
+static void check_ended_connect(int (*end_it)(tuck_id), int want)
+{
+	int listeners[2], before, fds;
+	tuck_id id;
+
+	make_half_deaf(listeners);
+	before = connects;
+	fds = count_fds();
+	gave = 12345;
+	id = go(connect_half_deaf, NULL);
+	WAIT_FOR(connects == before + 1);
+	settle();
+	CHECK_EQ(end_it(id), 0);
+	finish(id);
+	CHECK_EQ(gave, want);
+	CHECK_EQ(connects, before + 1);
+	CHECK_EQ(count_fds(), fds);
+}
+
+TEST(cancelled_while_an_address_is_tried)
+{
+	check_ended_connect(tuck_cancel, -ECANCELED);
+}
+
+TEST(killed_while_an_address_is_tried)
+{
+	check_ended_connect(tuck_kill, 12345);
+}
+
+/* -- too little memory -- */
+
+static int look_up(void)
+{
+	struct tuck_addr addr;
+	int r = tuck_resolve("localhost:80", NULL, &addr, 1, patience());
+
+	return r < 0 ? r : 0;
+}
+
+static int go_there(void)
+{
+	struct tuck_addr addr;
+	int listener = tuck_tcp_listen("localhost:0", 0), fd;
+	char text[32];
+
+	if (listener < 0)
+		return listener;
+	CHECK_EQ(tuck_addr_local(listener, &addr), 0);
+	snprintf(text, sizeof(text), "localhost:%u",
+		 ntohs(((struct sockaddr_in *)&addr.sa)->sin_port));
+	fd = tuck_tcp_connect(text, patience());
+	tuck_fd_close(listener);
+	if (fd >= 0)
+		tuck_fd_close(fd);
+	return fd < 0 ? fd : 0;
+}
+
+/* With each request for memory failing, also those of the thread that asks. */
+static int without_each(int (*fn)(void))
+{
+	int told = 0;
+
+	for (long nth = 1, more = 1; more && nth < 60; nth++) {
+		int fds, r;
+
+		CHECK_EQ(fn(), 0);
+		fds = count_fds();
+		tuck__fault_set(nth, 0);
+		r = fn();
+		more = tuck__fault_count() >= nth;
+		tuck__fault_set(0, 0);
+		CHECK(r == 0 || r == -ENOMEM);
+		told += r < 0;
+		no_call_is_left();
+		CHECK_EQ(count_fds(), fds);
+	}
+	return told;
+}
+
+TEST(without_memory_names_say_so)
+{
+	CHECK(without_each(look_up) >= 2);	/* the call, the list */
+	CHECK(without_each(go_there) >= 4);
+}
