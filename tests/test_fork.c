@@ -7,9 +7,11 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <tuck.h>
 
+#include "base/fork.h"
 #include "sockets.h"
 
 /* Run in a child; what fails there fails here. */
@@ -518,4 +520,61 @@ TEST(who_waits_for_what_the_child_has_replaced)
 	});
 	raw_write(fd[1], "x", 1);
 	CHECK_EQ(tuck_join(id, patience()), 0);
+}
+
+/* -- the order -- */
+
+static char order[32];
+
+static void note(const char *what)
+{
+	strcat(order, what);
+}
+
+/* A part that has only a lock; what it does is noted by its letter. */
+#define NOTED(name, letter)						\
+	static struct tuck__at_fork name;				\
+	static void name##_lock(void)					\
+	{								\
+		note("+" letter);					\
+		name.lock();						\
+	}								\
+	static void name##_unlock(void)					\
+	{								\
+		name.unlock();						\
+		note("-" letter);					\
+	}								\
+	static void name##_in_child(void)				\
+	{								\
+		note("=" letter);					\
+	}								\
+	static void note_##name(struct tuck__at_fork *at_fork)		\
+	{								\
+		name = *at_fork;					\
+		CHECK(name.lock && name.unlock && !name.in_child);	\
+		*at_fork = (struct tuck__at_fork){			\
+			name##_lock, name##_unlock, name##_in_child	\
+		};							\
+	}
+
+NOTED(registry, "r")
+NOTED(cpus, "p")
+NOTED(config, "c")
+
+/* What is locked last is seen to first in the child. */
+TEST(locks_are_taken_in_order_and_given_back_in_reverse)
+{
+	uint32_t forks = tuck__forks;
+
+	needs_fork();
+	tuck_self();
+	note_config(&tuck__at_fork[TUCK__FORK_CONFIG]);
+	note_registry(&tuck__at_fork[TUCK__FORK_REGISTRY]);
+	note_cpus(&tuck__at_fork[TUCK__FORK_CPUS]);
+	IN_CHILD({
+		CHECK_STR(order, "+r+p+c=c-c=p-p=r-r");
+		CHECK(tuck__forked_since(forks));
+	});
+	CHECK_STR(order, "+r+p+c-c-p-r");
+	CHECK(!tuck__forked_since(forks));
 }

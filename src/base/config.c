@@ -19,7 +19,7 @@ static const struct tuck_config defaults = {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_CONFIG, lock, NULL)
 static struct tuck_config set;
 
 static bool slots_valid(size_t n)

@@ -476,7 +476,7 @@ int tuck_chan_close(struct tuck_chan *chan)
 }
 
 static pthread_mutex_t freed_lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(freed_lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_CHANNELS, freed_lock, NULL)
 
 /* The last freed ones stay in memory, so that their late users are told. */
 static void remember(struct tuck_chan *chan)

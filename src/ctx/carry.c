@@ -28,7 +28,7 @@ static struct carrier {
 static int carriers_n;
 static struct tuck__carried initial;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_CARRIERS, lock, NULL)
 static bool frozen;
 
 size_t tuck__carry_total;

@@ -18,6 +18,7 @@
 #include <errno.h>
 
 #include "base/config.h"
+#include "base/fork.h"
 #include "base/mem.h"
 #include "chan/chan.h"
 #include "io/workers.h"
@@ -44,7 +45,6 @@ struct tuck__offloads tuck__offloads = {
 };
 static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int once_error;
 static struct tuck__crew *pools;
 static struct tuck__link running = { &running, &running };
 
@@ -240,16 +240,6 @@ void tuck__call_tell(struct tuck__call_end end)
 
 /* -- fork -- */
 
-static void before_fork(void)
-{
-	tuck__offloads_lock();
-}
-
-static void after_fork(void)
-{
-	tuck__offloads_unlock();
-}
-
 /* Nobody runs it in this process; its proc may be gone, too. */
 static void orphan(struct tuck__call *call)
 {
@@ -285,8 +275,9 @@ static void in_child(void)
 		.workers_max = stats->workers_max
 	};
 	tuck__offloads_count();
-	tuck__offloads_unlock();
 }
+
+TUCK__AT_FORK_MUTEX(TUCK__FORK_OFFLOADS, tuck__offloads.lock, in_child)
 
 /* -- pools and lanes -- */
 
@@ -297,7 +288,6 @@ static void set_up(void)
 	tuck__config_get(&config);
 	if (!stats->workers_max)
 		stats->workers_max = (int)config.offload_workers;
-	once_error = -pthread_atfork(before_fork, after_fork, in_child);
 }
 
 /* With the lock. */
@@ -381,8 +371,6 @@ static struct tuck__lane *lanes_new(struct tuck__sched *s)
 static tuck__noinline void set_up_lanes(struct tuck__sched *s)
 {
 	pthread_once(&once, set_up);
-	if (once_error < 0)
-		return;		/* no memory for pthread_atfork(3) */
 	s->offload = lanes_new(s);
 	if (s->offload)
 		s->offload_fini = lanes_fini;

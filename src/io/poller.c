@@ -37,7 +37,7 @@
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 static pthread_mutex_t wakes_lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(wakes_lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_WAKES, wakes_lock, NULL)
 static atomic_int wakes[TUCK__SCHEDS_MAX];	/* eventfd + 1; 0: not made */
 static uint32_t wakes_forks;
 
@@ -46,7 +46,7 @@ static uint32_t wakes_forks;
 /* A fork's child would wake its parent by those that it has from it. */
 static void forget_wakes_of_parent(void)
 {
-	if (wakes_forks == tuck__forks)
+	if (!tuck__forked_since(wakes_forks))
 		return;
 	wakes_forks = tuck__forks;
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++) {
@@ -247,7 +247,7 @@ static tuck__noinline bool renew(struct tuck__sched *s, struct tuck__poller *p)
 static inline bool renew_after_fork(struct tuck__sched *s,
 				    struct tuck__poller *p)
 {
-	return tuck__unlikely(p->forks != tuck__forks) && renew(s, p);
+	return tuck__forked_since(p->forks) && renew(s, p);
 }
 
 static void poller_wait(struct tuck__sched *s, void *arg, tuck_ns deadline)

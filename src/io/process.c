@@ -21,6 +21,7 @@
 #include <tuck/io.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "base/mem.h"
 #include "io/poller.h"
 #include "io/process.h"
@@ -101,7 +102,7 @@ void tuck__process_unref(struct tuck_process *p)
 /* In a fork's child it is a brother, or gone, and its number another's. */
 static bool is_ours(const struct tuck_process *p)
 {
-	return p->forks == tuck__forks;
+	return !tuck__forked_since(p->forks);
 }
 
 /* -- the end -- */

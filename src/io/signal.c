@@ -22,6 +22,7 @@
 #include <signal.h>
 #include <tuck/event.h>
 
+#include "base/fork.h"
 #include "base/mem.h"
 #include "io/feed.h"
 
@@ -46,8 +47,6 @@ struct subscription {
 
 static _Atomic(struct subscription *) subscriptions[NSIG];
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static int once_error;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int live_of[NSIG];
 static struct sigaction before[NSIG];
@@ -269,16 +268,6 @@ static struct tuck_chan *subscribe(int signum)
 
 /* -- fork -- */
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&lock);
-}
-
-static void after_fork(void)
-{
-	pthread_mutex_unlock(&lock);
-}
-
 /* Close up the cells that nobody is going to fill; whether any is left. */
 static bool repack(struct subscription *sub)
 {
@@ -318,7 +307,7 @@ static void renew(struct subscription *sub)
 		repack(sub);
 }
 
-/* No handler runs meanwhile. Task's part of the fork is done. */
+/* No handler runs meanwhile. */
 static void in_child(void)
 {
 	sigset_t all, was;
@@ -330,13 +319,9 @@ static void in_child(void)
 		     sub; sub = sub->next)
 			renew(sub);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	pthread_mutex_unlock(&lock);
 }
 
-static void watch_forks(void)
-{
-	once_error = pthread_atfork(before_fork, after_fork, in_child);
-}
+TUCK__AT_FORK_MUTEX(TUCK__FORK_SIGNALS, lock, in_child)
 
 /* -- the program's -- */
 
@@ -362,9 +347,6 @@ struct tuck_chan *tuck_signal_chan(int signum)
 
 	if (is_refused(signum) || !tuck__sched())
 		return NULL;
-	pthread_once(&once, watch_forks);
-	if (once_error)
-		return NULL;	/* no memory for it */
 	pthread_mutex_lock(&lock);
 	if (take_disposition(signum) == 0) {
 		chan = subscribe(signum);

@@ -32,6 +32,7 @@
 #include <stdio.h>
 #include <tuck/sync.h>
 
+#include "base/fork.h"
 #include "base/mem.h"
 #include "proc/proc.h"
 #include "task/job.h"
@@ -68,7 +69,7 @@ struct tuck_pool {
 /* Here is a fork's child: the other procs are gone, and may have left locks. */
 static inline bool is_lost(const struct tuck_pool *pool)
 {
-	return pool->forks != tuck__forks;
+	return tuck__forked_since(pool->forks);
 }
 
 static void unref(struct tuck_pool *pool)

@@ -27,11 +27,9 @@
 
 enum state { FREE, RUNNING, DISOWNED, ENDED, LOST /* by a fork */ };
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
 static _Atomic(uint32_t) own_tables;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(lock)
 static struct proc {
 	enum state state;
 	struct tuck__sched *sched;
@@ -186,10 +184,7 @@ static void in_child(void)
 	}
 }
 
-static void watch_forks(void)
-{
-	pthread_atfork(NULL, NULL, in_child);
-}
+TUCK__AT_FORK_MUTEX(TUCK__FORK_PROCS, lock, in_child)
 
 static int take_number(void (*ended)(void *arg), void *arg)
 {
@@ -264,7 +259,6 @@ int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	int r = 0, n;
 
 	TUCK__REQUIRE(fn && valid(attr), -EINVAL);
-	pthread_once(&once, watch_forks);
 	for (int i = 0; attr && i < attr->n_fds; i++)
 		TUCK__REQUIRE(fcntl(attr->fds[i], F_GETFD) >= 0, -EBADF);
 	if (attr && attr->own_fds)

@@ -13,25 +13,16 @@
  */
 #include <unistd.h>
 
-#include "task/waitq.h"
+#include "task/task.h"
 
-uint32_t tuck__forks;
-
-static void in_child(void)
+void tuck__tasklets_fork(void)
 {
 	struct tuck__sched *s = tuck__tls;
 
-	tuck__forks++;
-	tuck__owners_unlock();
 	tuck__registry_fork(s);
 	if (!s)
 		return;
 	s->thread = gettid();
 	tuck__sched_fork(s);
 	tuck__inbox_fork(s);
-}
-
-void tuck__fork_watch(void)
-{
-	pthread_atfork(tuck__owners_lock, tuck__owners_unlock, in_child);
 }

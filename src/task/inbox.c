@@ -42,7 +42,7 @@
 #define CLOSED	REQUEST			/* in place of the first link */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_REGISTRY, lock, NULL)
 static _Atomic(struct tuck__sched *) scheds[TUCK__SCHEDS_MAX];
 static uint32_t in_use, stuck, limit = TUCK__SCHEDS_MAX;
 

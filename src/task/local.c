@@ -24,7 +24,7 @@ struct tuck__locals {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_LOCALS, lock, NULL)
 static unsigned places;
 
 /* From 0 on; without one, a number that no table has. */

@@ -668,7 +668,6 @@ static void on_thread_end(void *arg)
 static void set_up(void)
 {
 	have_key = pthread_key_create(&thread_ends, on_thread_end) == 0;
-	tuck__fork_watch();
 }
 
 void tuck__sched_fork(struct tuck__sched *s)
@@ -679,7 +678,7 @@ void tuck__sched_fork(struct tuck__sched *s)
 }
 
 static pthread_mutex_t cpus_lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__FORK_GUARD(cpus_lock)
+TUCK__AT_FORK_MUTEX(TUCK__FORK_CPUS, cpus_lock, NULL)
 
 /* Of this thread and of those before: one may be bound to each CPU. */
 static void see_cpus(void)

@@ -582,10 +582,7 @@ void tuck__far_wake(tuck_id id);
 
 /* -- fork.c -- */
 
-/* How often the process was made by a fork since it was started. */
-extern uint32_t tuck__forks;
-
-void tuck__fork_watch(void);
+void tuck__tasklets_fork(void);
 
 /* In the child: all procs but s (or NULL) are gone. */
 void tuck__registry_fork(struct tuck__sched *s);

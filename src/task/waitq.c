@@ -30,6 +30,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/fork.h"
 #include "ctx/slots.h"
 #include "task/waitq.h"
 
@@ -76,6 +77,9 @@ void tuck__owners_unlock(void)
 {
 	tuck__spin_unlock(&owners);
 }
+
+TUCK__AT_FORK(TUCK__FORK_TASKLETS, tuck__owners_lock, tuck__owners_unlock,
+	      tuck__tasklets_fork)
 
 static inline atomic_int *lock_of(struct tuck__waitq *q)
 {
