@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "deaf.h"
 #include "sockets.h"
-#include "task/task.h"
+#include "task/job.h"
 
 static struct tuck_pool *pool;
 
@@ -678,6 +678,76 @@ TEST(a_proc_of_the_pool_ends)
 	CHECK_EQ(tuck_pool_go(pool, count, &n), -ESRCH);
 	CHECK_EQ(tuck_pool_wait(pool, TUCK_FOREVER), -ESRCH);
 	free_pool();
+}
+
+/* -- no proc is left -- */
+
+static void hog_and_end_thread(void *arg)
+{
+	hog_proc(arg);
+	pthread_exit(NULL);
+}
+
+static void wait_for_pool(void *arg)
+{
+	CHECK_EQ(tuck_pool_wait(pool, patience()), 0);
+	atomic_store((atomic_int *)arg, 1);
+}
+
+static void start_some_and_return(void *arg)
+{
+	for (int i = 0; i < 3; i++)
+		pool_go(count, arg);
+}
+
+/* Whoever waits for what nobody is going to start. */
+TEST(what_no_proc_is_left_for_ends)
+{
+	atomic_int n = 0, waited = 0;
+	tuck_id id[4], waiter;
+	int proc;
+
+	NOT_UNDER_TSAN("it loses track of a thread that ends on a fiber");
+	make_pool(1);
+	id[0] = pool_go(hog_and_end_thread, NULL);
+	WAIT_FOR(atomic_load(&hog.runs));
+	for (int i = 1; i < 4; i++)
+		id[i] = pool_go(count, &n);
+	CHECK_EQ(tuck_kill(id[2]), 0);
+	waiter = tuck_go(wait_for_pool, &waited);
+	proc = tuck_proc_start(NULL, start_some_and_return, &n);
+	CHECK(proc >= 0);
+	settle();
+	CHECK_EQ(tuck_join(id[3], TUCK_NOWAIT), -EAGAIN);
+	atomic_store(&hog.stop, 1);
+	for (int i = 0; i < 4; i++)
+		finish(id[i]);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	finish(waiter);
+	CHECK_EQ(waited, 1);
+	CHECK_EQ(n, 0);
+	CHECK_EQ(tuck_kill(id[1]), -ESRCH);
+	free_pool();
+}
+
+/* A start that was on its way when the last proc ended. */
+TEST(a_queue_that_has_ended_takes_no_more)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__jobs jobs;
+	atomic_int n = 0;
+	tuck_id id;
+
+	tuck__jobs_init(&jobs, true);
+	id = tuck__job_new(s, &jobs, count, &n);
+	CHECK(id > 0);
+	CHECK_EQ(tuck__jobs_end(&jobs), 1);
+	CHECK_EQ(tuck__job_new(s, &jobs, count, &n), -ESRCH);
+	CHECK_EQ(tuck__jobs_end(&jobs), 0);
+	CHECK_EQ(tuck__jobs_adrift, 0);
+	finish(id);
+	CHECK_EQ(s->alive, 1);
+	CHECK_EQ(n, 0);
 }
 
 /* -- attributes -- */

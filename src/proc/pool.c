@@ -237,6 +237,15 @@ static void run_member(void *arg)
 	s->work = NULL;
 }
 
+/* No proc is left, by pthread_exit(): what waits is not going to start. */
+static void end_outside(struct tuck_pool *pool)
+{
+	int n = tuck__jobs_end(&pool->outside);
+
+	if (n)
+		tuck_waitgroup_add(&pool->busy, -n);
+}
+
 static void on_end(void *arg)
 {
 	struct member *m = arg;
@@ -245,7 +254,8 @@ static void on_end(void *arg)
 		return;
 	take_asleep(m);
 	count_out(m);
-	atomic_fetch_sub(&m->pool->alive, 1);
+	if (atomic_fetch_sub(&m->pool->alive, 1) == 1)
+		end_outside(m->pool);
 	unref(m->pool);
 }
 

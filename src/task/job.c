@@ -65,14 +65,20 @@ void tuck__jobs_init(struct tuck__jobs *jobs, bool adrift)
 	tuck__link_init(&jobs->list);
 }
 
-static void push(struct tuck__jobs *jobs, struct tuck__job *job)
+static bool push(struct tuck__jobs *jobs, struct tuck__job *job)
 {
-	if (jobs->adrift)
-		atomic_fetch_add(&tuck__jobs_adrift, 1);
+	bool ended;
+
 	tuck__spin_lock(&jobs->lock);
-	tuck__link_before(&jobs->list, &job->link);
-	atomic_fetch_add(&jobs->n, 1);
+	ended = jobs->ended;
+	if (!ended) {
+		if (jobs->adrift)
+			atomic_fetch_add(&tuck__jobs_adrift, 1);
+		tuck__link_before(&jobs->list, &job->link);
+		atomic_fetch_add(&jobs->n, 1);
+	}
 	tuck__spin_unlock(&jobs->lock);
+	return !ended;
 }
 
 static struct tuck__job *pop(struct tuck__jobs *jobs, bool newest)
@@ -108,6 +114,23 @@ static bool change(struct tuck__job *job, int to)
 	int state = QUEUED;
 
 	return atomic_compare_exchange_strong(&job->state, &state, to);
+}
+
+/* They have moved to nobody, and have ended there. */
+int tuck__jobs_end(struct tuck__jobs *jobs)
+{
+	struct tuck__job *job;
+	int n;
+
+	tuck__spin_lock(&jobs->lock);
+	jobs->ended = true;
+	tuck__spin_unlock(&jobs->lock);
+	for (n = 0; (job = pop(jobs, false)) != NULL; n++)
+		if (change(job, MOVED))
+			job->watch.ended(&job->watch);
+		else
+			unref(job);
+	return n;
 }
 
 /* -- at home -- */
@@ -164,13 +187,17 @@ tuck_id tuck__job_new(struct tuck__sched *s, struct tuck__jobs *jobs,
 			tuck__task_unmake(s, t);
 		return -ENOMEM;
 	}
+	id = job->from;
+	if (!push(jobs, job)) {
+		tuck__free(job);
+		tuck__task_unmake(s, t);
+		return -ESRCH;
+	}
 	s->alive++;
 	t->w.why = TUCK__WHY_JOB;
 	t->what = job;
 	t->ctx.note = s->now_ms;
 	tuck__link_init(&t->w.link);
-	id = job->from;
-	push(jobs, job);
 	return id;
 }
 

@@ -14,9 +14,16 @@ struct tuck__jobs {
 	atomic_uint n;
 	struct tuck__link list;
 	bool adrift;		/* of no proc: nobody starts them at home */
+	bool ended;		/* under the lock: nobody takes any more */
 };
 
 void tuck__jobs_init(struct tuck__jobs *jobs, bool adrift);
+
+/*
+ * Nobody takes from it any more: what waits in it ends without having started,
+ * and no more can come. How many there were, with those taken back.
+ */
+int tuck__jobs_end(struct tuck__jobs *jobs);
 
 /* The end of the queue, of which nobody else knows any more. */
 void tuck__jobs_fini(struct tuck__jobs *jobs);
@@ -29,7 +36,7 @@ static inline bool tuck__jobs_any(const struct tuck__jobs *jobs)
 /*
  * Make a tasklet that runs fn(arg) and put it at the queue's end. Until it
  * starts, it waits; if another proc takes it, it waits for what that makes in
- * its place. Its id, or -ENOMEM.
+ * its place. Its id, -ENOMEM, or -ESRCH if the queue has ended.
  */
 tuck_id tuck__job_new(struct tuck__sched *s, struct tuck__jobs *jobs,
 		      void (*fn)(void *), void *arg);
