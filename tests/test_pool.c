@@ -176,6 +176,31 @@ TEST(idle_procs_take_from_busy_ones)
 	free_pool();
 }
 
+/* Its name was given to the one that waits for it. */
+static void look_at_name(void *arg)
+{
+	CHECK_EQ(tuck_name_get(tuck_self(), arg, 32), 0);
+	CHECK_EQ(tuck_name_set(tuck_self(), "there"), 0);
+}
+
+TEST(a_name_does_not_move)
+{
+	char name[32] = "x", at_home[32];
+	tuck_id id;
+
+	make_pool(1);
+	start_hog();
+	id = pool_go(look_at_name, name);
+	CHECK_EQ(tuck_name_set(id, "here"), 0);
+	CHECK_EQ(tuck_priority_set(id, 3), 0);
+	CHECK_EQ(tuck_name_get(id, at_home, sizeof(at_home)), 0);
+	CHECK_STR(at_home, "here");
+	stop_hog();
+	finish(id);
+	CHECK_STR(name, "");
+	free_pool();
+}
+
 /* -- who runs next -- */
 
 static char order[8];

@@ -98,11 +98,11 @@ int tuck_pool_new_with(struct tuck_pool **ret_pool, int n_procs,
  * Make a tasklet that runs fn(arg) on one of the pool's procs. The caller may
  * be of any proc. The id joins, kills, cancels and unblocks it wherever it
  * comes to run; on another proc than the caller's it has another tuck_self(),
- * and tuck_drop() returns -EXDEV. A caller of no proc of the pool keeps a
+ * tuck_drop() returns -EXDEV, and a name, a priority or the like that the id
+ * was given does not go there with it. A caller of no proc of the pool keeps a
  * tasklet for it until it has ended: so a proc that tuck_proc_start() made
- * ends no sooner; if another thread does, it is run all the same. When all
- * procs of the pool end by pthread_exit() instead, it ends as if it had been
- * killed before its start.
+ * ends no sooner; if another thread does, it is run all the same. If all procs
+ * of the pool end by pthread_exit(), it ends as one killed before its start.
  * Switches: no. Errors: -EINVAL for NULL, -ENOMEM, -ECANCELED when the pool is
  * being freed, -ESRCH when all its procs have ended, by pthread_exit() or in
  * a fork's child.
