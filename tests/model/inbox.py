@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """All interleavings of wake-ups between procs (TAP).
 
-Three models. *inbox*, of src/task/inbox.c: two procs push what a third one is
+Four models. *inbox*, of src/task/inbox.c: two procs push what a third one is
 to do, which drains its inbox, announces that it sleeps, looks once more and
 sleeps, or closes the inbox. *pool*, of src/proc/pool.c: two procs put jobs into
-a queue and prod a proc that has announced that it is idle. *move*, of
-src/task/job.c: a tasklet is unblocked and killed at home while another proc
-takes it over.
+a queue and prod a proc that has announced that it is idle. *woken*, of the
+same: one of two idle procs is posted to, and is busy until the job is taken.
+*move*, of src/task/job.c: a tasklet is unblocked and killed at home while
+another proc takes it over.
 
 Each step is one access to what they share. A store that is not sequentially
 consistent waits in a buffer of its thread, as on x86, until any later time. In
@@ -200,6 +201,87 @@ class Pool(Model):
             raise Broken(f"stuck at {s['at']}, {s['jobs']} jobs wait")
 
 
+class Woken(Model):
+    """0 and 1 are idle; 2 posts to 0, which has enough to do; 3 pushes."""
+
+    start = {"at": ("take", "take", "post", "push"), "jobs": 0, "taken": 0,
+             "inbox": 0, "sleeping": (0, 0), "asleep": (0, 0), "sleepers": 0,
+             "kicked": (0, 0)}
+    mutants = ["", "passing the wake on", "taking its own away",
+               "a look after it is idle"]
+
+    def step(self, s, who):
+        at = s["at"][who]
+        if isinstance(at, tuple):
+            return self.wake_one(s, who, *at)
+        return self.idler(s, who) if who < 2 else self.other(s, who)
+
+    def idler(self, s, who):
+        at, took = s["at"][who], s["asleep"][who]
+        given_away = put(s["asleep"], who, 0)
+        if at == "take" and s["jobs"]:
+            yield go(s, who, at, jobs=s["jobs"] - 1, taken=s["taken"] + 1)
+        elif at == "take":
+            yield go(s, who, "asleep", sleeping=put(s["sleeping"], who, 1))
+        elif at == "asleep":
+            yield go(s, who, "count", asleep=put(s["asleep"], who, 1))
+        elif at == "count":
+            yield go(s, who, "look", sleepers=s["sleepers"] + 1)
+        elif at == "look":
+            blind = "a look after it is idle" in self.without
+            found = s["jobs"] and not blind or who == 0 and s["inbox"]
+            yield go(s, who, "awake" if found else "wait")
+        elif at == "wait" and s["kicked"][who]:
+            yield go(s, who, "awake", kicked=put(s["kicked"], who, 0))
+        elif at == "awake":
+            yield go(s, who, "drain", sleeping=put(s["sleeping"], who, 0))
+        elif at == "drain" and who == 0 and s["inbox"]:
+            yield go(s, who, "own", inbox=0)
+        elif at == "drain":
+            yield go(s, who, "leave" if took else "take", asleep=given_away)
+        elif at == "leave":
+            yield go(s, who, "take", sleepers=s["sleepers"] - 1)
+        elif at == "own" and "taking its own away" in self.without:
+            yield go(s, who, "busy")
+        elif at == "own":
+            yield go(s, who, "leave own" if took else "pass on",
+                     asleep=given_away)
+        elif at == "leave own":
+            yield go(s, who, "busy", sleepers=s["sleepers"] - 1)
+        elif at == "pass on":
+            skips = "passing the wake on" in self.without or not s["jobs"]
+            yield go(s, who, "busy" if skips else ("look", 0, "busy"))
+        elif at == "busy" and s["taken"]:
+            yield go(s, who, "take")
+
+    def wake_one(self, s, who, at, whom, then):
+        if at == "look":
+            yield go(s, who, ("claim", 0, then) if s["sleepers"] else then)
+        elif at == "claim" and s["asleep"][whom]:
+            yield go(s, who, ("leave", whom, then),
+                     asleep=put(s["asleep"], whom, 0))
+        elif at == "claim":
+            yield go(s, who, then if whom else ("claim", 1, then))
+        elif at == "leave":
+            yield go(s, who, ("prod", whom, then), sleepers=s["sleepers"] - 1)
+        elif at == "prod":
+            yield go(s, who, ("kick", whom, then) if s["sleeping"][whom]
+                     else then, sleeping=put(s["sleeping"], whom, 0))
+        elif at == "kick":
+            yield go(s, who, then, kicked=put(s["kicked"], whom, 1))
+
+    def other(self, s, who):
+        at = s["at"][who]
+        if at == "post":
+            yield go(s, who, ("prod", 0, "end"), inbox=1)
+        elif at == "push":
+            yield go(s, who, ("look", 0, "end"), jobs=s["jobs"] + 1)
+
+    def check_end(self, s):
+        if s["at"][2:] != ("end", "end") or s["jobs"] or s["inbox"]:
+            raise Broken(f"stuck at {s['at']}, {s['jobs']} jobs wait")
+
+
 class Move(Model):
     """Thread 0 is at home, thread 1 takes over. bits and posts: how many."""
 
@@ -260,7 +342,7 @@ class Move(Model):
 
 
 def main():
-    cases = [(model, without) for model in (Inbox, Pool, Move)
+    cases = [(model, without) for model in (Inbox, Pool, Woken, Move)
              for without in model.mutants]
     print(f"1..{len(cases)}")
     failed = False
