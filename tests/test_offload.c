@@ -898,6 +898,95 @@ TEST(descriptors_are_those_of_the_caller)
 	WAIT_FOR(offloads().workers == 1);
 }
 
+/* An offloaded function that calls Tuck is where its caller is. */
+static int nested(void *arg)
+{
+	return seen(*(int *)arg);
+}
+
+static void check_nested(void *arg)
+{
+	struct fds *fds = arg;
+	int opened = tuck_offload(open_null, NULL, 0, TUCK_FOREVER);
+
+	CHECK_EQ(dup2(opened, fds->only_here), fds->only_here);
+	CHECK_EQ(tuck_offload(nested, &fds->only_here, sizeof(int), patience()),
+		 0);
+	CHECK_EQ(tuck_offload(nested, &fds->shared, sizeof(int), patience()),
+		 -EBADF);
+}
+
+static void nest_in_own_table(struct fds *fds)
+{
+	struct tuck_proc_attr attr = { .own_fds = 1 };
+	int proc = tuck_proc_start(&attr, check_nested, fds);
+
+	CHECK(proc >= 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
+TEST(a_call_in_a_call_goes_to_its_table)
+{
+	struct fds fds = { .shared = open("/dev/null", O_RDONLY),
+			   .only_here = 600 };
+
+	NOT_UNDER_TSAN("it takes tables for one");
+	CHECK_EQ(dup2(fds.shared, 500), 500);
+	fds.shared = 500;
+	CHECK_EQ(seen(fds.shared), 0);	/* a thread is idle in this table */
+	nest_in_own_table(&fds);
+}
+
+TEST(a_call_in_a_call_makes_no_thread_for_others)
+{
+	struct fds fds = { .shared = open("/dev/null", O_RDONLY),
+			   .only_here = 600 };
+
+	NOT_UNDER_TSAN("it takes tables for one");
+	CHECK_EQ(dup2(fds.shared, 500), 500);
+	fds.shared = 500;
+	CHECK_EQ(seen(fds.shared), 0);	/* this proc is one with calls, */
+	CHECK_EQ(tuck_offload_limit(0, 1), 0);
+	WAIT_FOR(offloads().workers == 0);	/* but has no thread */
+	CHECK_EQ(tuck_offload_limit(0, TUCK_SEC(10)), 0);
+	nest_in_own_table(&fds);
+	CHECK_EQ(seen(fds.shared), 0);
+}
+
+static int start_in_a_call(void *arg)
+{
+	int proc = tuck_proc_start(NULL, check_same_table, *(void **)arg);
+
+	CHECK(proc >= 0);
+	return tuck_proc_join(proc, patience());
+}
+
+static void check_started(void *arg)
+{
+	struct fds *fds = arg;
+	int opened = tuck_offload(open_null, NULL, 0, TUCK_FOREVER);
+
+	CHECK_EQ(dup2(opened, fds->only_here), fds->only_here);
+	CHECK_EQ(tuck_offload(start_in_a_call, &arg, sizeof(arg), patience()),
+		 0);
+}
+
+TEST(a_proc_started_in_a_call_has_its_table)
+{
+	struct tuck_proc_attr attr = { .own_fds = 1 };
+	struct fds fds = { .shared = open("/dev/null", O_RDONLY),
+			   .only_here = 600 };
+	int proc;
+
+	NOT_UNDER_TSAN("it takes tables for one");
+	CHECK_EQ(dup2(fds.shared, 500), 500);
+	fds.shared = 500;
+	CHECK_EQ(seen(fds.shared), 0);
+	proc = tuck_proc_start(&attr, check_started, &fds);
+	CHECK(proc >= 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
 /* -- the end, and fork -- */
 
 TEST(exit_while_busy)

@@ -41,9 +41,10 @@ extern "C" {
  * ends before its caller goes on is not late.
  *
  * fn may call what does not wait, such as tuck_unblock(). If it calls what
- * makes its thread a proc, that ends being one with fn. It should return 0, a
- * positive number, or a negative errno value, and no value of this list that
- * it cannot tell from ours. pthread_exit(3) in it counts as -ECANCELED.
+ * makes its thread a proc, that ends being one with fn, and has the caller's
+ * descriptor table. It should return 0, a positive number, or a negative errno
+ * value, and no value of this list that it cannot tell from ours.
+ * pthread_exit(3) in it counts as -ECANCELED.
  * Switches: always, unless an error came before fn could run.
  * Errors: what fn returned; -ETIMEDOUT; -EAGAIN for TUCK_NOWAIT, or when not
  * even one thread can be started; -EINVAL for a null fn, a negative deadline,

@@ -336,12 +336,12 @@ static void lanes_fini(struct tuck__sched *s)
 	tuck__free(lanes);
 }
 
-static struct tuck__crew *pool_join(struct tuck__sched *s)
+static struct tuck__crew *pool_join(void)
 {
 	struct tuck__crew *pool;
 
 	tuck__offloads_lock();
-	pool = pool_for(s->fd_table);
+	pool = pool_for(tuck__fd_table);
 	if (pool)
 		pool->users++;
 	tuck__offloads_unlock();
@@ -349,10 +349,10 @@ static struct tuck__crew *pool_join(struct tuck__sched *s)
 }
 
 /* Both, the remote one last. */
-static struct tuck__lane *lanes_new(struct tuck__sched *s)
+static struct tuck__lane *lanes_new(void)
 {
 	struct tuck__lane *lanes = tuck__alloc(2 * sizeof(*lanes));
-	struct tuck__crew *pool = lanes ? pool_join(s) : NULL;
+	struct tuck__crew *pool = lanes ? pool_join() : NULL;
 
 	if (!pool) {
 		tuck__free(lanes);
@@ -371,7 +371,7 @@ static struct tuck__lane *lanes_new(struct tuck__sched *s)
 static tuck__noinline void set_up_lanes(struct tuck__sched *s)
 {
 	pthread_once(&once, set_up);
-	s->offload = lanes_new(s);
+	s->offload = lanes_new();
 	if (s->offload)
 		s->offload_fini = lanes_fini;
 }
@@ -394,11 +394,10 @@ struct tuck__lane *tuck__lane(struct tuck__sched *s, bool remote)
  */
 static void raise_or_lower(struct tuck__crew *pool)
 {
-	uint32_t fd_table = tuck__tls ? tuck__tls->fd_table : 0;
 	struct tuck__worker *none;
 
 	tuck__workers_look(pool);
-	if (tuck__call_waits(pool) && pool->fd_table == fd_table)
+	if (tuck__call_waits(pool) && pool->fd_table == tuck__fd_table)
 		tuck__worker_provide(pool, &none);
 }
 

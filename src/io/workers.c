@@ -4,7 +4,8 @@
  *
  * Invariants:
  * 1. A thread is made under the lock, by one who shares the pool's descriptor
- *    table, since it gets its maker's.
+ *    table, since it gets its maker's; and it knows the number of that table,
+ *    for the calls of Tuck that it runs may make it a proc.
  * 2. Where calls wait that may begin, every worker runs one, and there are as
  *    many as there may be; or one is arriving, having been called or made, and
  *    calls or makes the next when it has taken a call and more are there. So
@@ -333,6 +334,7 @@ static void *work(void *arg)
 	struct tuck__worker *w = arg;
 
 	pthread_setname_np(pthread_self(), "tuck-offload");
+	tuck__fd_table = w->pool->fd_table;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_cleanup_push(torn_away, w);
 	tuck__offloads_lock();

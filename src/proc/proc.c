@@ -84,7 +84,11 @@ static int own_table(const struct tuck_proc_attr *attr)
 		keep[i] = attr->fds[i];
 	n += tuck__poller_wakes(keep + n);
 	qsort(keep, n, sizeof(*keep), compare);
-	r = unshare(CLONE_FILES) < 0 ? -errno : close_but(keep, n);
+	r = unshare(CLONE_FILES) < 0 ? -errno : 0;
+	if (r == 0) {
+		tuck__fd_table = atomic_fetch_add(&own_tables, 1) + 1;
+		r = close_but(keep, n);
+	}
 	tuck__free(keep);
 	return r;
 }
@@ -132,6 +136,7 @@ static int set_up(const struct start *start, struct proc *p)
 		r = set_cpus(&(int){ attr->cpu - 1 }, 1);
 	else if (attr && attr->n_cpus)
 		r = set_cpus(attr->cpus, attr->n_cpus);
+	tuck__fd_table = start->fd_table;
 	if (r == 0 && attr && attr->own_fds)
 		r = own_table(attr);
 	if (r < 0)
@@ -139,9 +144,6 @@ static int set_up(const struct start *start, struct proc *p)
 	p->sched = tuck__sched_make();
 	if (!p->sched)
 		return tuck__sched_error();
-	p->sched->fd_table = attr && attr->own_fds ?
-				     atomic_fetch_add(&own_tables, 1) + 1 :
-				     start->fd_table;
 	p->sched->ended = on_end;
 	p->sched->ended_arg = p;
 	return 0;
@@ -269,7 +271,7 @@ int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 	if (n < 0)
 		return n;
 	start.proc = &procs[n];
-	start.fd_table = tuck__tls ? tuck__tls->fd_table : 0;
+	start.fd_table = tuck__fd_table;
 	sem_init(&start.done, 0, 0);
 	r = launch(&start);
 	sem_destroy(&start.done);

@@ -63,6 +63,7 @@
 
 __thread struct tuck__sched *tuck__tls
 	__attribute__((__tls_model__("initial-exec")));
+__thread uint32_t tuck__fd_table __attribute__((__tls_model__("initial-exec")));
 static __thread int make_error;
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -726,7 +727,6 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->io_fini = NULL;
 	s->offload = NULL;
 	s->offload_fini = NULL;
-	s->fd_table = 0;
 	s->now_ms = (uint32_t)(tuck_now() / TUCK_MS(1));
 	atomic_store(&s->inbox, 0);
 	atomic_store(&s->sleeping, 0);

@@ -282,7 +282,6 @@ struct tuck__sched {
 	void *spare_wait;		/* chan's, or NULL */
 	void (*offload_fini)(struct tuck__sched *s);
 	void *offload;
-	uint32_t fd_table;		/* 0: the process's first one */
 
 	const struct tuck__work *work;	/* NULL: only what it starts itself */
 	void *work_arg;
@@ -320,6 +319,13 @@ struct tuck__sched {
 #define TUCK__LOOK_EVERY 127	/* switches between looks */
 
 extern __thread struct tuck__sched *tuck__tls __attribute__((
+	__tls_model__("initial-exec"), __visibility__("hidden")));
+
+/*
+ * The calling thread's descriptor table; 0: the process's first one. Of the
+ * thread, since it may be a proc later, or a proc no more.
+ */
+extern __thread uint32_t tuck__fd_table __attribute__((
 	__tls_model__("initial-exec"), __visibility__("hidden")));
 
 /* -- sched.c -- */
