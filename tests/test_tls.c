@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* TLS: who is believed, what is agreed on, what a handshake's failure says. */
+#include <sched.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tls.h"
 
@@ -722,4 +724,55 @@ TEST(contexts_serve_all_procs)
 	WAIT_FOR(served == 40 && threads() == before);
 	tuck_tls_ctx_free(connecting);
 	tuck_tls_ctx_free(serving);
+}
+
+/* -- fork -- */
+
+static void *talk_elsewhere(void *arg)
+{
+	static struct ends there;
+
+	(void)arg;
+	meet(&there, connecting, serving, "a.test");
+	CHECK_EQ(there.client_r, 0);
+	say(there.server, there.client, "hello");
+	part(&there);
+	return NULL;
+}
+
+/* A child that is born while another thread is in OpenSSL's memory. */
+static void fork_inside(void)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	NOT_UNDER_TSAN("it does not go through a fork with threads");
+	connecting = client_with(USUAL);
+	serving = server_for("DNS:a.test", USUAL);
+	CHECK_EQ(pthread_create(&thread, NULL, talk_elsewhere, NULL), 0);
+	while (!slow)
+		sched_yield();
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		alarm(30);
+		talk_elsewhere(NULL);
+		_exit(0);
+	}
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+TEST(a_fork_while_the_first_connection_is_made)
+{
+	slow_malloc = "bio_meth.c";
+	fork_inside();
+}
+
+TEST(a_fork_while_a_session_is_kept)
+{
+	slow_free = "tls/session.c";
+	fork_inside();
 }

@@ -308,7 +308,6 @@ static int make(struct tuck_tls_ctx **ret_ctx,
 		return tuck__tls_fail(-ENOMEM);
 	ctx->refs = 1;
 	ctx->server = server;
-	pthread_mutex_init(&ctx->lock, NULL);
 	ctx->ssl = SSL_CTX_new(server ? TLS_server_method() :
 					TLS_client_method());
 	r = ctx->ssl ? fill(ctx, config) : tuck__tls_fail(-ENOMEM);
@@ -351,7 +350,6 @@ void tuck_tls_ctx_free(struct tuck_tls_ctx *ctx)
 	OPENSSL_free(ctx->more);
 	OPENSSL_free(ctx->alpn);
 	OPENSSL_free(ctx->wire_alpn);
-	pthread_mutex_destroy(&ctx->lock);
 	OPENSSL_free(ctx);
 }
 

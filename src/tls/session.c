@@ -15,6 +15,10 @@
 
 #include "tls/tls.h"
 
+/* Of all contexts, so that a fork can find it free; it is held shortly. */
+static pthread_mutex_t sessions_lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__TLS_FORK_GUARD(sessions_lock)
+
 static void give_up(struct tuck__tls_session *kept)
 {
 	SSL_SESSION_free(kept->session);
@@ -26,11 +30,11 @@ static void keep(struct tuck_tls_ctx *ctx, char *peer, SSL_SESSION *session)
 {
 	struct tuck__tls_session *kept;
 
-	pthread_mutex_lock(&ctx->lock);
+	pthread_mutex_lock(&sessions_lock);
 	kept = &ctx->sessions[ctx->next_session++ % TUCK__TLS_SESSIONS];
 	give_up(kept);
 	*kept = (struct tuck__tls_session){ peer, session };
-	pthread_mutex_unlock(&ctx->lock);
+	pthread_mutex_unlock(&sessions_lock);
 }
 
 /* The caller's own reference; and the last one, if it is for one use. */
@@ -49,7 +53,7 @@ static SSL_SESSION *take(struct tuck_tls_ctx *ctx, const char *peer)
 {
 	SSL_SESSION *found = NULL;
 
-	pthread_mutex_lock(&ctx->lock);
+	pthread_mutex_lock(&sessions_lock);
 	for (unsigned i = 1; i <= TUCK__TLS_SESSIONS && !found; i++) {
 		struct tuck__tls_session *kept =
 			&ctx->sessions[(ctx->next_session - i) %
@@ -58,7 +62,7 @@ static SSL_SESSION *take(struct tuck_tls_ctx *ctx, const char *peer)
 		if (kept->peer && strcmp(kept->peer, peer) == 0)
 			found = use(kept);
 	}
-	pthread_mutex_unlock(&ctx->lock);
+	pthread_mutex_unlock(&sessions_lock);
 	return found;
 }
 

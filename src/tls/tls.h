@@ -52,7 +52,6 @@ struct tuck_tls_ctx {
 	int (*choose)(void *arg, const char *name, tuck_ns deadline,
 		      struct tuck_tls_ctx **ret_ctx);
 	void *choose_arg;
-	pthread_mutex_t lock;	/* of sessions; never held over a wait */
 	struct tuck__tls_session sessions[TUCK__TLS_SESSIONS];
 	unsigned next_session;
 };
@@ -101,6 +100,26 @@ static inline bool tuck__tls_passing(int r)
 	return r == -ETIMEDOUT || r == -EAGAIN || r == -ECANCELED ||
 	       r == -ETIME || r == -ENOMEM || r == -EDEADLK || r == -EINVAL;
 }
+
+/*
+ * For a static mutex: a fork finds it free, and so does the child. Not in the
+ * table of base/fork.h, which is libtuck's own; inside of these no lock of
+ * libtuck's is taken.
+ */
+#define TUCK__TLS_FORK_GUARD(lock)					\
+	static void lock##_before_fork(void)				\
+	{								\
+		pthread_mutex_lock(&lock);				\
+	}								\
+	static void lock##_after_fork(void)				\
+	{								\
+		pthread_mutex_unlock(&lock);				\
+	}								\
+	__attribute__((__constructor__)) static void lock##_guard(void)	\
+	{								\
+		pthread_atfork(lock##_before_fork, lock##_after_fork,	\
+			       lock##_after_fork);			\
+	}
 
 /* -- error.c: each notes the caller's sentence, and returns r -- */
 

@@ -192,6 +192,7 @@ static long wire_ctrl(BIO *bio, int cmd, long n, void *p)
 
 static BIO_METHOD *method;
 static pthread_mutex_t method_lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__TLS_FORK_GUARD(method_lock)
 
 static BIO_METHOD *make_method(void)
 {
