@@ -20,6 +20,7 @@
 #include "base/config.h"
 #include "base/fork.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "chan/chan.h"
 #include "io/workers.h"
 
@@ -340,6 +341,7 @@ static struct tuck__crew *pool_join(void)
 {
 	struct tuck__crew *pool;
 
+	tuck__thread_overhead();	/* is known when a worker is made */
 	tuck__offloads_lock();
 	pool = pool_for(tuck__fd_table);
 	if (pool)

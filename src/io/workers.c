@@ -20,16 +20,15 @@
  * The last worker that became idle is called first: its stack is in the cache,
  * and those that are not needed get old.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <signal.h>
 #include <time.h>
 
 #include "base/config.h"
 #include "base/mem.h"
+#include "base/thread.h"
 #include "io/workers.h"
 
-#define OVERHEAD	((size_t)64 * 1024)
 #define STACK_MIN	((size_t)256 * 1024)	/* docs/offload.md */
 
 struct tuck__worker {
@@ -88,20 +87,11 @@ static void block_signals(sigset_t *ret_was)
 	pthread_sigmask(SIG_SETMASK, &set, ret_was);
 }
 
-/* Of a thread's stack, what goes to libc and the program's thread-locals. */
-static size_t overhead(const pthread_attr_t *attr)
-{
-	size_t (*minstack)(const pthread_attr_t *) = NULL;
-
-	*(void **)&minstack = dlsym(RTLD_DEFAULT, "__pthread_get_minstack");
-	return minstack ? minstack(attr) : OVERHEAD;
-}
-
 /* As large as a slot; where those are small, libc's modules need more. */
-static size_t stack_bytes(const pthread_attr_t *attr, size_t slot_bytes)
+static size_t stack_bytes(size_t slot_bytes)
 {
 	return (slot_bytes > STACK_MIN ? slot_bytes : STACK_MIN) +
-	       overhead(attr);
+	       tuck__thread_overhead();
 }
 
 static int start_thread(struct tuck__worker *w)
@@ -114,7 +104,7 @@ static int start_thread(struct tuck__worker *w)
 
 	tuck__config_get(&config);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, stack_bytes(&attr, config.slot_bytes));
+	pthread_attr_setstacksize(&attr, stack_bytes(config.slot_bytes));
 	pthread_attr_setguardsize(&attr, config.guard_bytes);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	block_signals(&was);
