@@ -21,9 +21,11 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/thread.h"
 #include "io/process.h"
 
 #define NONE (-1)
+#define REAPER_STACK ((size_t)64 * 1024)
 
 /* What becomes of each of the child's descriptors. */
 struct plan {
@@ -216,7 +218,8 @@ static int wait_in_thread(pid_t pid)
 	pthread_sigmask(SIG_SETMASK, &all, &was);
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 65536);
+	pthread_attr_setstacksize(&attr,
+				  REAPER_STACK + tuck__thread_overhead());
 	r = pthread_create(&thread, &attr, wait_for_end,
 			   (void *)(uintptr_t)pid);
 	pthread_attr_destroy(&attr);
