@@ -222,8 +222,8 @@ static void fill(void)
 		;
 }
 
-/* The slice of a tasklet that waits in fn, tucked by another one. */
-static size_t parked_bytes(void (*fn)(void *), void *arg)
+/* Of a tasklet that waits in fn, and those it has: tucked by another one. */
+static size_t parked_bytes_of(uint64_t n, void (*fn)(void *), void *arg)
 {
 	struct tuck_stats stats;
 	tuck_id id = tuck_go(fn, arg), other;
@@ -234,10 +234,15 @@ static size_t parked_bytes(void (*fn)(void *), void *arg)
 	CHECK(other > 0);
 	tuck_yield();
 	CHECK_EQ(tuck_stats(&stats), 0);
-	CHECK_EQ(stats.slices, 1);
+	CHECK_EQ(stats.slices, n);
 	CHECK_EQ(tuck_drop(id), 0);
 	CHECK_EQ(tuck_drop(other), 0);
 	return stats.slice_bytes;
+}
+
+static size_t parked_bytes(void (*fn)(void *), void *arg)
+{
+	return parked_bytes_of(1, fn, arg);
 }
 
 /* What n bytes on x86-64, where they were counted, may be here. */
@@ -427,6 +432,36 @@ static void wait_list(void *arg)
 	struct tuck_dir *dir;
 
 	tuck_dir_read(arg, &dir, TUCK_FOREVER);
+}
+
+static char *const sleeper[] = { "sleep", "1000", NULL };
+
+static void wait_process(void *arg)
+{
+	tuck_process_wait(arg, NULL, TUCK_FOREVER);
+}
+
+static void wait_run(void *arg)
+{
+	static char in[1 << 20];
+	struct tuck_process_result result;
+
+	tuck_process_run(NULL, sleeper, in, *(size_t *)arg, &result,
+			 TUCK_FOREVER);
+}
+
+TEST(waits_for_children_keep_little)
+{
+	struct tuck_process *p;
+	size_t much = 1 << 20, none = 0;
+
+	begin();
+	CHECK_EQ(tuck_process_spawn(&p, NULL, sleeper), 0);
+	CHECK(parked_bytes(wait_process, p) <= most(160));
+	tuck_process_free(p);
+	/* And its two readers. */
+	CHECK(parked_bytes_of(3, wait_run, &none) <= most(608));
+	CHECK(parked_bytes_of(3, wait_run, &much) <= most(688));
 }
 
 /* All behind one whose thread is the only one and waits for input. */

@@ -14,9 +14,13 @@
 static struct {
 	struct tuck_chan *meet, *full, *other;
 	int idle, idle_peer, stuffed, listener, file, proc;
+	int never[2];			/* a pipe without input */
 	char busy[TUCK_ADDR_TEXT];	/* answers no connection */
 	tuck_id partner, proc_main;
 	struct tuck_group *group;
+	struct tuck_pool *pool;
+	tuck_id in_pool;
+	struct tuck_process *child;
 } at;
 
 static int wait_sleep(tuck_ns deadline)
@@ -137,6 +141,38 @@ static int wait_proc(tuck_ns deadline)
 	return tuck_proc_join(at.proc, deadline);
 }
 
+static int wait_pool(tuck_ns deadline)
+{
+	return tuck_pool_wait(at.pool, deadline);
+}
+
+static int read_never(void *fd)
+{
+	char byte;
+
+	return (int)read(*(int *)fd, &byte, 1);
+}
+
+static int wait_offload(tuck_ns deadline)
+{
+	int fd = at.never[0];
+
+	return tuck_offload(read_never, &fd, sizeof(fd), deadline);
+}
+
+static int wait_process(tuck_ns deadline)
+{
+	return tuck_process_wait(at.child, NULL, deadline);
+}
+
+static int wait_run(tuck_ns deadline)
+{
+	struct tuck_process_result result;
+
+	return tuck_process_run(NULL, (char *[]){ "sleep", "1000", NULL }, "x",
+				1, &result, deadline);
+}
+
 static int wait_group(tuck_ns deadline)
 {
 	return tuck_group_wait(at.group, TUCK_GROUP_ALL, deadline);
@@ -191,6 +227,10 @@ static const struct wait {
 	{ "accept", wait_accept },
 	{ "connect", wait_connect },
 	{ "proc_join", wait_proc },
+	{ "pool_wait", wait_pool },
+	{ "offload", wait_offload },
+	{ "process_wait", wait_process },
+	{ "process_run", wait_run },
 	{ "group_wait", wait_group },
 	{ "group_wait for an error", wait_group_error },
 	{ "transfer", wait_transfer },
@@ -275,6 +315,13 @@ static inline void set_up_waits(void)
 	at.proc = tuck_proc_start(NULL, idle_proc, &at.proc_main);
 	CHECK(at.proc >= 0);
 	WAIT_FOR(__atomic_load_n(&at.proc_main, __ATOMIC_ACQUIRE));
+	CHECK_EQ(tuck_pool_new(&at.pool, 1), 0);
+	CHECK(tuck_pool_go(at.pool, idle_proc, &at.in_pool) > 0);
+	WAIT_FOR(__atomic_load_n(&at.in_pool, __ATOMIC_ACQUIRE));
+	CHECK_EQ(pipe(at.never), 0);
+	CHECK_EQ(tuck_process_spawn(&at.child, NULL,
+				    (char *[]){ "sleep", "1000", NULL }),
+		 0);
 	calm();
 }
 
@@ -293,6 +340,11 @@ static inline void tear_down_waits(void)
 	CHECK_EQ(tuck_unblock(__atomic_load_n(&at.proc_main, __ATOMIC_ACQUIRE)),
 		 0);
 	CHECK_EQ(tuck_proc_join(at.proc, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_unblock(__atomic_load_n(&at.in_pool, __ATOMIC_ACQUIRE)),
+		 0);
+	CHECK_EQ(tuck_pool_free(at.pool, TUCK_FOREVER), 0);
+	close(at.never[1]);		/* all who read on see the end */
+	tuck_process_free(at.child);
 	raw_write(at.idle_peer, "y", 1);
 	CHECK_EQ(tuck_read(at.idle, &(char){ 0 }, 1, TUCK_FOREVER), 1);
 }

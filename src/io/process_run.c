@@ -3,6 +3,11 @@
  * A program run to its end. The caller writes the input, since that may lie on
  * its stack; two tasklets read the outputs meanwhile, into the heap. So none
  * of the three pipes can fill up for ever.
+ *
+ * Invariant: the tasklet holds the run, and the run all else: in whichever way
+ * the call ends, the child, the readers and the memory go with it. A kill lets
+ * go while it unwinds, for the readers must not be dropped when the tasklet has
+ * ended: one of them may have been chosen to run next.
  */
 #include <errno.h>
 #include <signal.h>
@@ -25,8 +30,10 @@ struct output {
 };
 
 struct run {
+	struct tuck__held held;
 	struct tuck_process *process;
 	struct tuck_group *group;
+	struct tuck_process_status status;
 	size_t max;
 	struct output output[2];
 };
@@ -118,13 +125,30 @@ static int give_input(struct run *run, const void *in, size_t n,
 	return r < 0 && r != -EPIPE && r != -EBADF ? (int)r : 0;
 }
 
-static int start(struct run *run, const struct tuck_process_attr *attr,
-		 char *const argv[])
+/* A descriptor that attr does not name is a pipe. The run is who owns it. */
+static struct tuck_process_attr with_pipes(const struct tuck_process_attr *attr)
 {
+	struct tuck_process_attr a = { .in = TUCK_INHERIT };
+
+	if (attr)
+		a = *attr;
+	a.in = a.in ? a.in : TUCK_PIPE;
+	a.out = a.out ? a.out : TUCK_PIPE;
+	a.err = a.err ? a.err : TUCK_PIPE;
+	a.owned = 0;
+	return a;
+}
+
+static tuck__noinline int start(struct run *run,
+				const struct tuck_process_attr *attr,
+				char *const argv[])
+{
+	const struct tuck_process_attr a = with_pipes(attr);
 	int r = tuck_group_new(&run->group, TUCK_FOREVER);
 
+	run->max = a.output_max ? a.output_max : OUTPUT_MAX;
 	if (r == 0)
-		r = tuck_process_spawn(&run->process, attr, argv);
+		r = tuck_process_spawn(&run->process, &a, argv);
 	if (r < 0)
 		return r;
 	tuck__process_ref(run->process);	/* the readers' */
@@ -132,7 +156,7 @@ static int start(struct run *run, const struct tuck_process_attr *attr,
 }
 
 static int run_to_end(struct run *run, const void *in, size_t n,
-		      struct tuck_process_status *ret_status, tuck_ns deadline)
+		      tuck_ns deadline)
 {
 	int r = give_input(run, in, n, deadline), first;
 
@@ -143,19 +167,22 @@ static int run_to_end(struct run *run, const void *in, size_t n,
 				r < 0 ? TUCK_NOWAIT : deadline);
 	if (r < 0 || first < 0)
 		return r < 0 && first == -EAGAIN ? r : first;
-	return tuck_process_wait(run->process, ret_status, deadline);
+	return tuck_process_wait(run->process, &run->status, deadline);
+}
+
+static struct run *held_run(struct tuck__held *held)
+{
+	return tuck__container(held, struct run, held);
 }
 
 /*
- * In a cleanup too, without a wait: the readers hold nothing that is not in
- * the run, so they can be dropped.
+ * Without a wait: the readers hold nothing that is not in the run, so they can
+ * be dropped.
  */
-static void clean_up(struct run **run_at)
+static void release(struct tuck__held *held)
 {
-	struct run *run = *run_at;
+	struct run *run = held_run(held);
 
-	if (!run)
-		return;
 	tuck_process_free(run->process);
 	for (int i = 0; i < 2; i++)
 		tuck_drop(run->output[i].reader);
@@ -166,24 +193,36 @@ static void clean_up(struct run **run_at)
 	tuck__free(run);
 }
 
-static struct tuck_process_attr with_pipes(const struct tuck_process_attr *attr)
+static int begin(struct run **ret_run)
 {
-	struct tuck_process_attr a = { .in = TUCK_INHERIT };
+	struct tuck__sched *s = tuck__sched();
+	struct run *run;
+	int r;
 
-	if (attr)
-		a = *attr;
-	a.in = a.in ? a.in : TUCK_PIPE;
-	a.out = a.out ? a.out : TUCK_PIPE;
-	a.err = a.err ? a.err : TUCK_PIPE;
-	a.owned = 1;
-	return a;
+	TUCK__REQUIRE(s, tuck__sched_error());
+	run = tuck__alloc(sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	run->held.release = release;
+	r = tuck__hold(s, &run->held);
+	if (r == 0)
+		*ret_run = run;
+	else
+		tuck__free(run);
+	return r;
 }
 
-static void hand_out(struct run *run, const struct tuck_process_status *status,
-		     struct tuck_process_result *ret_result)
+/* As it returns, or is killed. Who is dropped lets go of what it holds, too. */
+static void leave(struct run **run)
+{
+	if (*run)
+		tuck__let_go(tuck__tls->current->extra);
+}
+
+static void hand_out(struct run *run, struct tuck_process_result *ret_result)
 {
 	*ret_result = (struct tuck_process_result){
-		.status = *status,
+		.status = run->status,
 		.out = run->output[0].data,
 		.out_bytes = run->output[0].n,
 		.err = run->output[1].data,
@@ -192,27 +231,28 @@ static void hand_out(struct run *run, const struct tuck_process_status *status,
 	run->output[0].data = run->output[1].data = NULL;
 }
 
+static bool takes_input(const struct tuck_process_attr *attr)
+{
+	return !attr || attr->in == TUCK_INHERIT || attr->in == TUCK_PIPE;
+}
+
 int tuck_process_run(const struct tuck_process_attr *attr, char *const argv[],
 		     const void *in, size_t in_bytes,
 		     struct tuck_process_result *ret_result, tuck_ns deadline)
 {
-	struct run *run __attribute__((__cleanup__(clean_up))) = NULL;
-	struct tuck_process_attr a = with_pipes(attr);
-	struct tuck_process_status status;
+	struct run *run __attribute__((__cleanup__(leave))) = NULL;
 	int r;
 
 	TUCK__REQUIRE(ret_result && deadline >= 0 && (in || !in_bytes) &&
-			      (a.in == TUCK_PIPE || !in_bytes),
+			      (takes_input(attr) || !in_bytes),
 		      -EINVAL);
-	run = tuck__alloc(sizeof(*run));
-	if (!run)
-		return -ENOMEM;
-	run->max = a.output_max ? a.output_max : OUTPUT_MAX;
-	r = start(run, &a, argv);
+	r = begin(&run);
 	if (r == 0)
-		r = run_to_end(run, in, in_bytes, &status, deadline);
+		r = start(run, attr, argv);
 	if (r == 0)
-		hand_out(run, &status, ret_result);
+		r = run_to_end(run, in, in_bytes, deadline);
+	if (r == 0)
+		hand_out(run, ret_result);
 	return r;
 }
 
