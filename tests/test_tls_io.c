@@ -488,6 +488,22 @@ TEST(one_reader_at_a_time)
 	part(&e);
 }
 
+/* Nothing is unwound then: the next reader takes its place, or the close. */
+TEST(a_dropped_reader_is_in_nobodys_way)
+{
+	tuck_id id;
+
+	meet_as_usual(&e, USUAL);
+	for (int i = 0; i < 3; i++) {
+		id = tuck_go(read_in_vain, e.client);
+		settle();
+		CHECK_EQ(tuck_drop(id), 0);
+		if (i < 2)
+			say(e.server, e.client, "reading goes on");
+	}
+	part(&e);
+}
+
 static int write_result;
 
 static void write_in_vain(void *arg)

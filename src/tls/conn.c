@@ -35,6 +35,15 @@ void tuck__tls_leave(struct tuck_tls *tls)
 		release(tls);
 }
 
+bool tuck__tls_is_read(struct tuck_tls *tls)
+{
+	if (tls->reader && tuck_join(tls->reader, TUCK_NOWAIT) == -ESRCH) {
+		tls->reader = 0;
+		tls->users--;
+	}
+	return tls->reader != 0;
+}
+
 /*
  * What came and nobody has read: closed with it in the socket, the kernel
  * would send a reset, which may cost the peer what it has not read yet.
@@ -348,6 +357,7 @@ int tuck_tls_close(struct tuck_tls *tls, tuck_ns deadline)
 
 	if (!used)
 		return 0;
+	tuck__tls_is_read(used);
 	used->users++;
 	return say_goodbye(used, deadline < 0 ? TUCK_NOWAIT : deadline);
 }

@@ -9,8 +9,6 @@
  * Each try is a function of its own, whose frame is gone while the tasklet
  * waits (rule S5).
  */
-#include <tuck/task.h>
-
 #include "tls/tls.h"
 
 #define RECORD	16384	/* clear bytes of one */
@@ -47,7 +45,7 @@ static void leave(struct tuck_tls *const *tls)
 
 static void leave_reading(struct tuck_tls *const *tls)
 {
-	(*tls)->reading = false;
+	(*tls)->reader = 0;
 	tuck__tls_leave(*tls);
 }
 
@@ -126,9 +124,9 @@ static int begin_read(struct tuck_tls *tls, tuck_ns deadline)
 
 	if (r < 0)
 		return r;
-	if (tls->reading)
+	if (tuck__tls_is_read(tls))
 		return tuck__tls_fail_with(-EBUSY, "another tasklet reads", "");
-	tls->reading = true;
+	tls->reader = tuck_self();
 	tls->users++;
 	return 0;
 }
@@ -208,7 +206,7 @@ static int wait_input(struct tuck_tls *tls, tuck_ns deadline)
 
 	if (r < 0)
 		return r;
-	if (tls->reading)
+	if (tuck__tls_is_read(tls))
 		tuck_yield();
 	else
 		tls->more = true;

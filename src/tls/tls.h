@@ -10,9 +10,9 @@
  * 2. OpenSSL never has half a record to write: what the socket does not take
  *    is in `out`, in order. So a read that must write (KeyUpdate, an alert)
  *    cannot come between the halves of a write.
- * 3. While READING is set only the reader takes bytes from the socket, since
- *    it would not learn that somebody else has given OpenSSL what it waits
- *    for.
+ * 3. While there is a reader, only it takes bytes from the socket, since it
+ *    would not learn that somebody else has given OpenSSL what it waits for.
+ *    One that was dropped is noticed by who wants its place, or closes.
  * 4. users counts the calls that are under way; whoever brings it to 0 after
  *    the close frees.
  */
@@ -27,6 +27,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include <tuck/io.h>
+#include <tuck/task.h>
 #include <tuck/tls.h>
 
 #define tuck__noinline __attribute__((__noinline__))
@@ -71,7 +72,8 @@ struct tuck_tls {
 	int io_error;		/* of the wire, inside a call of OpenSSL */
 	unsigned users;
 	unsigned run;		/* calls without a wait */
-	bool reading, closed, shut;
+	tuck_id reader;		/* or 0 */
+	bool closed, shut;
 	bool more;		/* the socket may have more to read */
 	bool eof;
 	bool asked;		/* choose was called, and said: */
@@ -168,6 +170,9 @@ struct tuck_tls_ctx *tuck__tls_ctx_hold(struct tuck_tls_ctx *ctx);
 void tuck__tls_show_cert(SSL *ssl, const struct tuck_tls_ctx *ctx);
 
 /* -- conn.c -- */
+
+/* Whether somebody reads; the use of one who is no more ends here. */
+bool tuck__tls_is_read(struct tuck_tls *tls);
 
 /* The end of a call that was counted in users. */
 void tuck__tls_leave(struct tuck_tls *tls);
