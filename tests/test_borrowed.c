@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <termios.h>
 #include <tuck.h>
@@ -126,26 +127,63 @@ static void writev_much(void *arg)
 	w->got = (ssize_t)done;
 }
 
+/* From where *offset says, or the file does. */
+static void send_much(struct reader *w, int file, int64_t *offset)
+{
+	ssize_t r, done = 0;
+
+	do {
+		r = tuck_sendfile(w->fd, file, offset, 300000, patience());
+		CHECK(r >= 0);
+		done += r;
+		if (offset)
+			CHECK_EQ(*offset, 7 + done);
+		else
+			CHECK_EQ(lseek(file, 0, SEEK_CUR), 7 + done);
+	} while (r > 0);
+	w->got = done;
+}
+
+static void sendfile_much(void *arg)
+{
+	static char much[300000];
+	static int64_t offset;
+	static int turn;
+	int file = memfd_create("much", MFD_CLOEXEC);
+
+	fill(much, sizeof(much), 0, 7);
+	CHECK(file >= 0);
+	CHECK_EQ(pwrite(file, much, sizeof(much), 7), sizeof(much));
+	CHECK_EQ(lseek(file, 7, SEEK_SET), 7);
+	offset = 7;
+	send_much(arg, file, turn++ % 2 ? &offset : NULL);
+	close(file);
+}
+
+static void (*const writers[])(void *arg) = { write_much, writev_much,
+					      sendfile_much, sendfile_much };
+#define WRITERS (sizeof(writers) / sizeof(writers[0]))
+
 /* More than the kernel takes at once: the proc goes on all the while. */
 TEST(output_that_is_waited_for)
 {
 	static char in[300000];
 	const int small = 8192;		/* of sockets */
 
-	for (size_t i = 0; i < 2 * PAIRS; i++) {
+	for (size_t i = 0; i < WRITERS * PAIRS; i++) {
 		struct reader w = { .got = -1 };
 		int fd[2], out, way;
 		size_t n = 0;
 		tuck_id id;
 
-		pairs[i / 2](fd);
+		pairs[i / WRITERS](fd);
 		/* Of a pipe, only one end is written. */
-		out = pairs[i / 2] == pipe_pair ? fd[1] : fd[0];
+		out = pairs[i / WRITERS] == pipe_pair ? fd[1] : fd[0];
 		way = out == fd[0] ? fd[1] : fd[0];
 		w.fd = out;
 		setsockopt(out, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small));
 		setsockopt(way, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
-		id = tuck_go(i & 1 ? write_much : writev_much, &w);
+		id = tuck_go(writers[i % WRITERS], &w);
 		settle();
 		CHECK_EQ(w.got, -1);
 		while (n < sizeof(in)) {
@@ -210,6 +248,73 @@ TEST(two_readers)
 		tuck_fd_close(fd[0]);
 		close(fd[1]);
 	}
+}
+
+struct move {
+	int from, to;
+	ssize_t moved;
+};
+
+static void move_some(void *arg)
+{
+	struct move *m = arg;
+
+	m->moved = tuck_splice(m->from, m->to, 100000, patience());
+}
+
+/* Of both ends, but for an output that is no pipe: splice(2) has no flag. */
+TEST(what_is_spliced_stays_as_it_is)
+{
+	for (size_t i = 0; i < PAIRS; i++) {
+		struct move m = { .moved = -1 };
+		int fd[2], to[2];
+		char buf[8];
+		tuck_id id;
+
+		pairs[i](fd);
+		pipe_pair(to);
+		m.from = fd[0];
+		m.to = to[1];
+		CHECK_EQ(tuck_splice(m.from, m.to, 10, TUCK_NOWAIT), -EAGAIN);
+		id = tuck_go(move_some, &m);
+		settle();
+		CHECK_EQ(m.moved, -1);
+		raw_write(fd[1], "abc", 3);
+		finish(id);
+		CHECK_EQ(m.moved, 3);
+		CHECK_EQ(read(to[0], buf, sizeof(buf)), 3);
+		CHECK_MEM(buf, "abc", 3);
+		CHECK(blocking(m.from) && blocking(m.to));
+		CHECK_EQ(tuck_fd_close(fd[0]), 0);
+		CHECK_EQ(tuck_fd_close(to[1]), 0);
+		close(fd[1]);
+		close(to[0]);
+	}
+}
+
+/* A pipe that is full, and has room again. */
+TEST(splicing_waits_for_room)
+{
+	struct move m = { .moved = -1 };
+	int from[2], to[2];
+	char buf[4096] = "";
+	tuck_id id;
+
+	pipe_pair(from);
+	pipe_pair(to);
+	m.from = from[0];
+	m.to = to[1];
+	raw_write(from[1], "abc", 3);
+	while (tuck_write(to[1], buf, sizeof(buf), TUCK_NOWAIT) > 0)
+		;
+	id = tuck_go(move_some, &m);
+	settle();
+	CHECK_EQ(m.moved, -1);
+	while (tuck_read(to[0], buf, sizeof(buf), TUCK_NOWAIT) > 0)
+		;
+	finish(id);
+	CHECK_EQ(m.moved, 3);
+	CHECK(blocking(m.from) && blocking(m.to));
 }
 
 TEST(files_and_devices)

@@ -91,8 +91,9 @@ ssize_t tuck_writev(int fd, const struct iovec *iov, int n, tuck_ns deadline);
 
 /*
  * Send up to n bytes of a file from *offset on, as sendfile(2); *offset
- * moves by what was sent. 0 is the end of the file. fd is made non-blocking,
- * for this call has no flag to that end.
+ * moves by what was sent. 0 is the end of the file. An fd that came here
+ * blocking stays so, and the bytes are copied, at most 16,384 by each call, as
+ * sendfile(2) has no flag for one call.
  * Switches: may. Errors: those of sendfile(2), and as tuck_write().
  */
 ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
@@ -101,7 +102,9 @@ ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 /*
  * Move up to n bytes from one descriptor to the other, one of which must be a
  * pipe, without a copy, as splice(2); waits for either until a byte has moved.
- * 0 is the end of the input. Both are made non-blocking.
+ * 0 is the end of the input. An end that came here blocking stays so, but for
+ * an output that is no pipe: it is made non-blocking, since splice(2) has no
+ * flag for it, and poll(2) does not tell how much it takes.
  * Switches: may. Errors: those of splice(2), and as tuck_read().
  */
 ssize_t tuck_splice(int from, int to, size_t n, tuck_ns deadline);

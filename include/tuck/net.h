@@ -109,8 +109,9 @@ int tuck_listen(const char *addr, const struct tuck_socket_attr *attr);
 
 /*
  * Accept a connection; returns its descriptor. ret_addr may be NULL. A
- * listener that was not made here is made non-blocking, for accept(2) has no
- * flag to that end.
+ * listener that was not made here is made non-blocking: accept(2) has no flag
+ * to that end, and poll(2) before it would not do, for another process that
+ * has the listener too may be first, and the proc would wait for the next one.
  * Switches: may.
  * Errors: those of accept(2) but for those of a connection that is gone
  * already, which is skipped; -EBADF when closed meanwhile, -ETIMEDOUT,

@@ -44,7 +44,7 @@ static int check_open_for(int fd, int events)
 		       -EAGAIN;
 }
 
-static bool ready(int fd, int events)
+bool tuck__borrowed_ready(int fd, int events)
 {
 	int r = tuck__ready_events(fd, events);
 
@@ -66,7 +66,7 @@ ssize_t tuck__borrowed_readv(int fd, struct tuck__fd *f,
 			return r;
 		f->bits |= TUCK__FD_POLLED;
 	}
-	return ready(fd, TUCK_READABLE) ? readv(fd, iov, n) : -1;
+	return tuck__borrowed_ready(fd, TUCK_READABLE) ? readv(fd, iov, n) : -1;
 }
 
 static ssize_t write_little(int fd, const struct iovec *iov, int n)
@@ -92,5 +92,7 @@ ssize_t tuck__borrowed_writev(int fd, struct tuck__fd *f,
 			return r;
 		f->bits |= TUCK__FD_POLLED;
 	}
-	return ready(fd, TUCK_WRITABLE) ? write_little(fd, iov, n) : -1;
+	return tuck__borrowed_ready(fd, TUCK_WRITABLE) ?
+		       write_little(fd, iov, n) :
+		       -1;
 }

@@ -3,9 +3,13 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "io/try.h"
+
+#define COPY_MAX 16384
 
 /* sendfile(2), splice(2) and writev(2) have no MSG_NOSIGNAL. */
 static sigset_t sigpipe(void)
@@ -48,6 +52,32 @@ ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n)
 	return r;
 }
 
+/*
+ * The same for one that stays as it is. sendfile(2) has no flag for a single
+ * call: so the bytes go through a buffer, from where they can be written.
+ */
+static tuck__noinline ssize_t copy_file(int fd, struct tuck__fd *f, int file_fd,
+					int64_t *offset, size_t n)
+{
+	char buf[COPY_MAX];
+	off_t at = offset ? *offset : lseek(file_fd, 0, SEEK_CUR);
+	struct iovec iov = { buf, n < sizeof(buf) ? n : sizeof(buf) };
+	ssize_t r = at < 0 ? -1 : pread(file_fd, buf, iov.iov_len, at);
+
+	if (r <= 0)
+		return r;
+	iov.iov_len = (size_t)r;
+	if (f->bits & TUCK__FD_SOCKET)
+		r = send(fd, buf, iov.iov_len, TUCK__SEND_FLAGS);
+	else
+		r = tuck__borrowed_writev(fd, f, &iov, 1);
+	if (r > 0 && offset)
+		*offset = at + r;
+	else if (r > 0)
+		lseek(file_fd, at + r, SEEK_SET);
+	return r;
+}
+
 static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
 					   size_t n, tuck_ns deadline,
 					   int woken)
@@ -56,13 +86,13 @@ static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
 	ssize_t r = tuck__try(fd, deadline, woken, &f);
 	sigset_t was;
 
-	if (r == 0)
-		r = tuck__fd_unblock(fd, f);
 	if (r < 0)
 		return r;
 	block_sigpipe(&was);
 	do
-		r = sendfile(fd, file_fd, offset, n);
+		r = f->bits & TUCK__FD_BLOCKS ?
+			    copy_file(fd, f, file_fd, offset, n) :
+			    sendfile(fd, file_fd, offset, n);
 	while (r < 0 && errno == EINTR);
 	r = r < 0 ? -errno : r;
 	unblock_sigpipe(&was, r == -EPIPE);
@@ -88,8 +118,23 @@ struct end {
 	int fd, seen;
 };
 
+/*
+ * SPLICE_F_NONBLOCK is about pipes. What comes from elsewhere is there when
+ * poll(2) says so; how much an output takes, poll(2) does not say.
+ */
+static int see_to_borrowed(int fd, struct tuck__fd *f, int events)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+		return 0;
+	if (events == TUCK_WRITABLE)
+		return tuck__fd_unblock(fd, f);
+	return tuck__borrowed_ready(fd, events) ? 0 : -errno;
+}
+
 /* It is as it was, and does not block: 0 or an error. */
-static int look_at(struct end *e, tuck_ns deadline)
+static int look_at(struct end *e, int events, tuck_ns deadline)
 {
 	struct tuck__fd *f;
 	int r = tuck__try(e->fd, deadline, e->seen, &f);
@@ -97,7 +142,9 @@ static int look_at(struct end *e, tuck_ns deadline)
 	if (r < 0)
 		return r;
 	e->seen = tuck__fd_seen(f);
-	return tuck__fd_unblock(e->fd, f);
+	if (tuck__likely(!(f->bits & TUCK__FD_BLOCKS)))
+		return 0;
+	return see_to_borrowed(e->fd, f, events);
 }
 
 static ssize_t splice_once(int from, int to, size_t n)
@@ -118,10 +165,10 @@ static ssize_t splice_once(int from, int to, size_t n)
 static tuck__noinline ssize_t try_splice(struct end *from, struct end *to,
 					 size_t n, tuck_ns deadline)
 {
-	int r = look_at(from, deadline);
+	int r = look_at(from, TUCK_READABLE, deadline);
 
 	if (r == 0)
-		r = look_at(to, deadline);
+		r = look_at(to, TUCK_WRITABLE, deadline);
 	return r < 0 ? r : splice_once(from->fd, to->fd, n);
 }
 

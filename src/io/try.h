@@ -87,13 +87,19 @@ ssize_t tuck__input_done(ssize_t r);
 /* Which of events are there now, as poll(2) has it; -EAGAIN, or an error. */
 int tuck__ready_events(int fd, int events);
 
-/* -- borrowed.c: descriptors with TUCK__FD_BLOCKS that are no sockets -- */
+/* -- borrowed.c: descriptors with TUCK__FD_BLOCKS -- */
 
-/* As readv(2) and writev(2), errno and all, if they did not block. */
+/*
+ * Of no sockets: as readv(2) and writev(2), errno and all, if they did not
+ * block.
+ */
 ssize_t tuck__borrowed_readv(int fd, struct tuck__fd *f,
 			     const struct iovec *iov, int n);
 ssize_t tuck__borrowed_writev(int fd, struct tuck__fd *f,
 			      const struct iovec *iov, int n);
+
+/* Which poll(2) finds ready for that; errno says why not. */
+bool tuck__borrowed_ready(int fd, int events);
 
 /* As writev(2), but without SIGPIPE. */
 ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n);
