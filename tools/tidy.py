@@ -75,6 +75,26 @@ def version(files):
         yield "meson.build: not version " + ".".join(header)
 
 
+def hooked(files):
+    """names.h of the hook and the linker's lists of names agree"""
+    def wrapped(path, name):
+        text = re.search(rf"^{name} = \[(.*?)\]$", files.get(path, ""),
+                         re.M | re.S)
+        return set(re.findall(r"'(\w+)'", text[1])) if text else set()
+
+    def named(macro):
+        text = re.search(rf"^#define {macro}\(X\)((?:.*\\\n)*.*)",
+                         files.get("hook/names.h", ""), re.M)
+        return set(re.findall(r"^X\([^,]+, (\w+),", text[1], re.M)) \
+            if text else set()
+    for name in wrapped("hook/meson.build", "hook_wrapped") \
+            ^ named("TUCK__HOOKS"):
+        yield f"{name}: only in one of hook/names.h and hook_wrapped"
+    for name in named("TUCK__LOCKS") \
+            - wrapped("src/preempt/meson.build", "preempt_wrapped"):
+        yield f"{name}: in hook/names.h, but not in preempt_wrapped"
+
+
 def head(files):
     """a C file begins with SPDX line and a comment what it is"""
     for path, text in code(files):
@@ -146,7 +166,7 @@ def no_clang_format_14():
         [exe, "--version"])
 
 
-RULES = [contract, exports, version, head, width, blanks, assembly, length,
+RULES = [contract, exports, version, hooked, head, width, blanks, assembly, length,
          words]
 
 
@@ -175,6 +195,12 @@ def self_test():
         "static int tuck_in(void)\n{\n\treturn tuck_it(NULL, 0);\n}\n",
         "src/tuck.map": "{\n\ttuck_it;\n};\n",
         "meson.build": "version: '1'\n",
+        "hook/meson.build": "hook_wrapped = [\n\t'read', 'recv',\n]\n",
+        "src/preempt/meson.build": "preempt_wrapped = ['sem_post', 'sig']\n",
+        "hook/names.h": SPDX + "/* Head. */\n#define TUCK__HOOKS(X)\t\\\n"
+        "X(ssize_t, read, (int fd,\t\\\n\tsize_t n), (fd, n))\t\\\n"
+        "X(void *, recv, (int fd), (fd))\n\n"
+        "#define TUCK__LOCKS(X)\t\\\nX(int, sem_post, (sem_t *s), (s))\n",
         "src/a.S": SPDX + "/* Head. */\n.cfi_x\n.note.GNU-stack\n",
         "tests/a.c": SPDX + '/* Head. */\nx = "/tmp/x-XXXXXX";\n',
     }
@@ -187,6 +213,9 @@ def self_test():
         (exports, h, good[h].replace("tuck_it", "tuck_that")),
         (exports, "src/tuck.map", good["src/tuck.map"] + "\ttuck_more;\n"),
         (version, "meson.build", "version: '2'\n"),
+        (hooked, "hook/names.h", good["hook/names.h"].replace("recv", "rec")),
+        (hooked, "hook/names.h", good["hook/names.h"].replace("sem_", "s_")),
+        (hooked, "hook/meson.build", "hook_wrapped = ['read']\n"),
         (head, "src/a.c", "/* Head. */\n"),
         (head, "src/a.c", SPDX + "int x;\n"),
         (width, "src/a.c", c_head + "\t" * 9 + "123456789\n"),
