@@ -60,6 +60,23 @@ int tuck_proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
  */
 int tuck_proc_join(int proc, tuck_ns deadline);
 
+/*
+ * tuck_kill() each tasklet that the proc has now, and tuck_cancel() its main
+ * one, which cannot be killed: its waits return -ECANCELED, and when its
+ * function returns and the cleanups of the others are through, the proc ends.
+ * Tasklets that are started meanwhile live on, and the proc with them. Any
+ * thread may call it; a tasklet of the proc itself is killed last.
+ * Switches: no, but does not return if it kills the caller.
+ * Errors: -ESRCH for a number that is no proc's, or of one that has ended.
+ */
+int tuck_proc_kill(int proc);
+
+/*
+ * tuck_cancel() each tasklet that the proc has now, its main one too.
+ * Switches: no. Errors: -ESRCH as tuck_proc_kill().
+ */
+int tuck_proc_cancel(int proc);
+
 /* -- pools -- */
 
 /*

@@ -33,7 +33,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct proc {
 	enum state state;
 	struct tuck__sched *sched;
-	tuck_id joiner;
+	tuck_id main, joiner;
 	void (*ended)(void *arg);
 	void *arg;
 } procs[TUCK_PROCS_MAX];
@@ -144,6 +144,7 @@ static int set_up(const struct start *start, struct proc *p)
 	p->sched = tuck__sched_make();
 	if (!p->sched)
 		return tuck__sched_error();
+	p->main = p->sched->main_id;
 	p->sched->ended = on_end;
 	p->sched->ended_arg = p;
 	return 0;
@@ -295,6 +296,19 @@ void tuck__proc_disown(int proc)
 	pthread_mutex_lock(&lock);
 	p->state = p->state == ENDED ? FREE : DISOWNED;
 	pthread_mutex_unlock(&lock);
+}
+
+tuck_id tuck__proc_main(int proc)
+{
+	tuck_id id = 0;
+
+	if (proc < 0 || proc >= TUCK_PROCS_MAX)
+		return 0;
+	pthread_mutex_lock(&lock);
+	if (procs[proc].state == RUNNING)
+		id = procs[proc].main;
+	pthread_mutex_unlock(&lock);
+	return id;
 }
 
 /* -- join -- */

@@ -19,4 +19,7 @@ void tuck__proc_disown(int proc);
 /* Whether each of these is a CPU that there may be. */
 bool tuck__cpus_valid(const int *cpus, int n);
 
+/* The main tasklet of a proc with a number; 0: there is none. */
+tuck_id tuck__proc_main(int proc);
+
 #endif
