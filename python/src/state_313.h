@@ -134,6 +134,7 @@ static inline void pystate_clear(struct pystate *s)
 	Py_CLEAR(s->exc_state.exc_value);
 	if (pyframes_release(frame))
 		pychunk_free(&s->data);
+	s->data.chunk = NULL;	/* or it stays, for who has a frame */
 }
 
 #endif

@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 import unittest
+from itertools import islice
 
 import greenlet
 from greenlet import GreenletExit, getcurrent
@@ -157,23 +158,28 @@ class Threads(unittest.TestCase):
         self.assertEqual(os.waitpid(pid, 0)[1], 0)
 
     def test_frames_of_a_forgotten_one_stay(self):
-        def run(frames):
-            text = "of the forgotten one"
+        """Though others take all the memory that has been given back."""
+        def run(text):
             while text:
                 try:
                     getcurrent().parent.switch(sys._getframe())
                 except GreenletExit:
                     pass
 
+        def another(text):
+            getcurrent().parent.switch()
+
         def body():
             g = greenlet.greenlet(run)
-            return g, g.switch(0)
+            return g, g.switch("of the forgotten one")
 
         g, frame = in_thread(body)
         self.assertTrue(g.dead)
         del g
         gc.collect()
-        [greenlet.greenlet(run).switch(0) for _ in range(100)]
+        others = [greenlet.greenlet(another) for _ in range(100)]
+        for g in others:
+            g.switch("of another one")
         self.assertEqual(frame.f_locals["text"], "of the forgotten one")
         self.assertIsNone(frame.f_back)
 
@@ -204,11 +210,11 @@ class Threads(unittest.TestCase):
                         assert g.switch(serial) == serial
                         serial += 1
                     elif pick < 0.8:
-                        entry = alive[rnd.choice(list(alive)[:50])]
+                        entry = alive[rnd.choice(list(islice(alive, 50)))]
                         entry[1] += 7
                         assert entry[0].switch(7) == entry[1]
                     else:
-                        entry = alive.pop(rnd.choice(list(alive)[:50]))
+                        entry = alive.pop(rnd.choice(list(islice(alive, 50))))
                         if pick < 0.85:
                             assert entry[0].switch(-10 ** 9) < 0
                             assert entry[0].dead
