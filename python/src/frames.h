@@ -31,14 +31,15 @@ typedef struct _PyInterpreterFrame pyframe;
 #define PYFRAME_FUNCTION(f) ((f)->f_funcobj)
 #define PYFRAME_IS_ENTRY(f) ((f)->owner == FRAME_OWNED_BY_CSTACK)
 #else
-#define PYFRAME_FUNCTION(f) ((PyObject *)(f)->f_func)
+#define PYFRAME_FUNCTION(f) ((f)->f_func)
 #define PYFRAME_IS_ENTRY(f) false
 #endif
 #if PY_VERSION_HEX >= 0x030d0000
-#define PYFRAME_CODE(f) ((PyCodeObject *)(f)->f_executable)
+#define PYFRAME_CODE_REF(f) ((f)->f_executable)
 #else
-#define PYFRAME_CODE(f) ((f)->f_code)
+#define PYFRAME_CODE_REF(f) ((f)->f_code)
 #endif
+#define PYFRAME_CODE(f) ((PyCodeObject *)PYFRAME_CODE_REF(f))
 
 /* -- what the garbage collector is told -- */
 
@@ -83,26 +84,39 @@ static inline int pyframes_visit(const pyframe *f, visitproc visit, void *arg)
 	return r;
 }
 
+/* All that a frame refers to for certain. */
+static inline void pyframe_release(pyframe *f)
+{
+	int n = f->stacktop;
+
+	if (n < 0)
+		n = PYFRAME_CODE(f)->co_nlocalsplus;
+	f->stacktop = 0;
+	Py_CLEAR(f->frame_obj);
+	Py_CLEAR(f->f_locals);
+	for (int i = 0; i < n; i++)
+		Py_CLEAR(f->localsplus[i]);
+	Py_CLEAR(PYFRAME_FUNCTION(f));
+	Py_CLEAR(PYFRAME_CODE_REF(f));
+}
+
 /*
  * Give back what frames refer to that will not run again; false if somebody
- * has one of them, and so may look into it.
+ * has one of them, and so may look into it. A generator may have others who
+ * know it, and then outlives who called it.
  */
 static inline bool pyframes_release(pyframe *f)
 {
 	if (!pyframes_private(f))
 		return false;
-	for (; f; f = f->previous) {
-		int n = f->stacktop;
+	while (f) {
+		pyframe *previous = f->previous;
 
-		if (PYFRAME_IS_ENTRY(f) || f->owner != FRAME_OWNED_BY_THREAD)
-			continue;
-		if (n < 0)
-			n = PYFRAME_CODE(f)->co_nlocalsplus;
-		f->stacktop = 0;
-		Py_CLEAR(f->frame_obj);
-		Py_CLEAR(f->f_locals);
-		for (int i = 0; i < n; i++)
-			Py_CLEAR(f->localsplus[i]);
+		if (f->owner == FRAME_OWNED_BY_GENERATOR)
+			f->previous = NULL;
+		else if (f->owner == FRAME_OWNED_BY_THREAD)
+			pyframe_release(f);
+		f = previous;
 	}
 	return true;
 }

@@ -6,6 +6,7 @@ import random
 import sys
 import threading
 import unittest
+import weakref
 from itertools import islice
 
 import greenlet
@@ -182,6 +183,60 @@ class Threads(unittest.TestCase):
             g.switch("of another one")
         self.assertEqual(frame.f_locals["text"], "of the forgotten one")
         self.assertIsNone(frame.f_back)
+
+    def test_generator_of_a_forgotten_one(self):
+        """It outlives the frames that it was called from."""
+        def gen():
+            while True:
+                try:
+                    yield getcurrent().parent.switch()
+                except GreenletExit:
+                    pass
+
+        def run():
+            for _ in made:
+                pass
+
+        def body():
+            g = greenlet.greenlet(run)
+            g.switch()
+            return g
+
+        made = gen()
+        g = in_thread(body)
+        self.assertTrue(g.dead)
+        del g
+        gc.collect()
+        self.assertTrue(made.gi_running)
+        frame, found = made.gi_frame, []
+        while frame:
+            found.append(frame.f_code.co_name)
+            frame = frame.f_back
+        self.assertEqual(found[0], "gen")
+
+    @unittest.skipIf(sys.version_info < (3, 11), "frames are left there")
+    def test_forgotten_one_gives_back(self):
+        """What it ran, and its local variables."""
+        class Thing:
+            pass
+
+        def body():
+            def run():
+                thing = Thing()
+                while thing:
+                    try:
+                        getcurrent().parent.switch(weakref.ref(thing))
+                    except GreenletExit:
+                        pass
+            g = greenlet.greenlet(run)
+            return g, [g.switch(), weakref.ref(run)]
+
+        g, refs = in_thread(body)
+        gc.collect()
+        self.assertNotIn(None, [ref() for ref in refs])
+        del g
+        gc.collect()
+        self.assertEqual([ref() for ref in refs], [None, None])
 
     def test_100_000_in_random_order(self):
         """Made, switched to and dropped, in four threads."""
