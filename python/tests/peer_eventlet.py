@@ -2,10 +2,14 @@
 """Programs of eventlet, as Debian ships it, on Tuck."""
 import unittest
 
-from peer_gevent import script
+from peer_gevent import need, script
 
 
 class Eventlet(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        need("eventlet")
+
     def test_wsgi(self):
         script("""
             import eventlet, greenlet, tuck._greenlet

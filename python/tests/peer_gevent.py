@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs of gevent, compiled as Debian ships it, on Tuck."""
+import importlib.util
 import re
 import resource
 import shutil
@@ -10,6 +11,7 @@ import unittest
 
 SECONDS_MAX = 300
 CONNECTIONS = 1_000
+ROUNDS_MAX = 30         # of wrk, for a machine that is busy
 
 SERVER = """
 from gevent import monkey; monkey.patch_all()
@@ -30,6 +32,12 @@ print("stopped", flush=True)
 """
 
 
+def need(*modules):
+    for module in modules:
+        if not importlib.util.find_spec(module):
+            raise unittest.SkipTest(f"no {module}")
+
+
 def script(text):
     r = subprocess.run([sys.executable, "-c", textwrap.dedent(text)],
                        capture_output=True, text=True, timeout=SECONDS_MAX)
@@ -39,6 +47,10 @@ def script(text):
 
 
 class Gevent(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        need("gevent")
+
     def test_is_on_tuck(self):
         script("""
             import gevent, gevent._gevent_cgreenlet as compiled, tuck._greenlet
@@ -58,21 +70,29 @@ class Gevent(unittest.TestCase):
         server = subprocess.Popen([sys.executable, "-c", SERVER],
                                   stdout=subprocess.PIPE, text=True)
         try:
+            requests, rounds = 0, 0
             port = server.stdout.readline().strip()
-            wrk = subprocess.run(
-                ["wrk", "-t2", f"-c{CONNECTIONS}", "-d5s", "--timeout=60s",
-                 f"http://127.0.0.1:{port}/"],
-                capture_output=True, text=True, timeout=SECONDS_MAX)
+            while requests < CONNECTIONS and rounds < ROUNDS_MAX:
+                said = self.wrk(port)
+                requests += int(re.search(r"(\d+) requests in", said)[1])
+                rounds += 1
             server.terminate()
             self.assertEqual(server.stdout.read().strip(), "stopped")
             self.assertEqual(server.wait(SECONDS_MAX), 0)
         finally:
             server.kill()
             server.stdout.close()
-        requests = int(re.search(r"(\d+) requests in", wrk.stdout)[1])
-        self.assertGreater(requests, 0, wrk.stdout)
+        self.assertGreaterEqual(requests, CONNECTIONS)
+
+    def wrk(self, port):
+        """What it says of some seconds, in which nothing went wrong."""
+        wrk = subprocess.run(
+            ["wrk", "-t2", f"-c{CONNECTIONS}", "-d3s", "--timeout=60s",
+             f"http://127.0.0.1:{port}/"],
+            capture_output=True, text=True, timeout=SECONDS_MAX)
         self.assertNotIn("Non-2xx", wrk.stdout)
         self.assertNotRegex(wrk.stdout, r"connect [1-9]|read [1-9]|write [1-9]")
+        return wrk.stdout
 
     def test_pool_and_queue(self):
         script("""

@@ -2,7 +2,7 @@
 """SQLAlchemy's asyncio over aiosqlite, as Debian ships them, on Tuck."""
 import unittest
 
-from peer_gevent import script
+from peer_gevent import need, script
 
 HEAD = """
 import asyncio, greenlet, tuck._greenlet
@@ -31,6 +31,10 @@ async def make():
 
 
 class SqlAlchemy(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        need("sqlalchemy", "aiosqlite")
+
     def run_async(self, body):
         indented = "\n".join("    " + line for line in body.splitlines())
         script(HEAD + "async def main():\n    engine = await make()\n"

@@ -15,6 +15,7 @@ import argparse
 import array
 import faulthandler
 import gc
+import os
 import re
 import sys
 import unittest
@@ -25,9 +26,10 @@ KINDS = "memory blocks", "objects", "greenlets"
 
 
 class Result(unittest.TestResult):
-    def __init__(self, known):
+    def __init__(self, known, out):
         super().__init__()
         self.known = known
+        self.out = out
         self.number = 0
         self.bad = 0
 
@@ -35,7 +37,7 @@ class Result(unittest.TestResult):
         self.number += 1
         self.bad += not ok
         print("ok" if ok else "not ok", self.number, "-", name_of(test) + why,
-              flush=True)
+              file=self.out, flush=True)
 
     def startTest(self, test):
         super().startTest(test)
@@ -155,6 +157,13 @@ def flat(suite):
             yield test
 
 
+def own_stdout():
+    """Where points go; what tests print goes to stderr."""
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    return out
+
+
 def run(names, known=None, leaks=False):
     suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     if leaks:
@@ -166,9 +175,9 @@ def run(names, known=None, leaks=False):
                 done.add(type(test))
                 type(test).setUpClass = classmethod(lambda cls: None)
         suite = unittest.TestSuite(map(Leaks, flat(suite)))
-    result = Result(known or {})
+    result = Result(known or {}, own_stdout())
     suite.run(result)
-    print(f"1..{result.number}", flush=True)
+    print(f"1..{result.number}", file=result.out, flush=True)
     return 1 if result.bad or not result.number else 0
 
 
