@@ -54,20 +54,24 @@ static inline bool pyframes_private(const pyframe *f)
 
 /*
  * What a suspended frame refers to for certain: its local variables, and its
- * value stack where a call has laid down how high that is. A generator's frame
- * is the generator's.
+ * value stack where a call has laid down how high that is. A generator shows
+ * its frame itself, without the local variables as long as it runs and that is
+ * not laid down.
  */
 static inline int pyframe_visit(const pyframe *f, visitproc visit, void *arg)
 {
+	bool own = f->owner == FRAME_OWNED_BY_THREAD;
 	int n = f->stacktop;
 
-	if (PYFRAME_IS_ENTRY(f) || f->owner != FRAME_OWNED_BY_THREAD)
+	if (!own && (f->owner != FRAME_OWNED_BY_GENERATOR || n >= 0))
 		return 0;
 	if (n < 0)
 		n = PYFRAME_CODE(f)->co_nlocalsplus;
-	Py_VISIT(f->frame_obj);
-	Py_VISIT(f->f_locals);
-	Py_VISIT(PYFRAME_FUNCTION(f));
+	if (own) {
+		Py_VISIT(f->frame_obj);
+		Py_VISIT(f->f_locals);
+		Py_VISIT(PYFRAME_FUNCTION(f));
+	}
 	for (int i = 0; i < n; i++)
 		Py_VISIT(f->localsplus[i]);
 	return 0;

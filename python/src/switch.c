@@ -51,6 +51,48 @@ static bool is_function(PyObject *run, const struct letter *l)
 	return PyFunction_Check(run) && !l->kwargs;
 }
 
+/* What a call by position and by name takes: (args..., values..., names). */
+static PyObject *lay_out(PyObject *args, PyObject *kwargs)
+{
+	Py_ssize_t n = args ? PyTuple_GET_SIZE(args) : 0, at = 0;
+	PyObject *names, *key, *value, *all;
+
+	if (!PyArg_ValidateKeywordArguments(kwargs))
+		return NULL;
+	names = PyTuple_New(PyDict_GET_SIZE(kwargs));
+	all = names ? PyTuple_New(n + PyTuple_GET_SIZE(names) + 1) : NULL;
+	if (!all) {
+		Py_XDECREF(names);
+		return NULL;
+	}
+	for (Py_ssize_t i = 0; i < n; i++)
+		PyTuple_SET_ITEM(all, i, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+	for (Py_ssize_t i = 0; PyDict_Next(kwargs, &at, &key, &value); i++) {
+		PyTuple_SET_ITEM(names, i, Py_NewRef(key));
+		PyTuple_SET_ITEM(all, n + i, Py_NewRef(value));
+	}
+	PyTuple_SET_ITEM(all, PyTuple_GET_SIZE(all) - 1, names);
+	return all;
+}
+
+/*
+ * As PyObject_Call(), which would have references of its own on the C stack,
+ * where the garbage collector does not see them.
+ */
+static PyObject *call_by_name(struct green *g)
+{
+	struct letter *l = &g->first;
+	PyObject **all;
+
+	l->one = lay_out(l->args, l->kwargs);
+	if (!l->one)
+		return NULL;
+	all = ((PyTupleObject *)l->one)->ob_item;
+	return PyObject_Vectorcall(
+		g->run, all, l->args ? (size_t)PyTuple_GET_SIZE(l->args) : 0,
+		all[PyTuple_GET_SIZE(l->one) - 1]);
+}
+
 /* run(*letter) */
 static PyObject *call(struct green *g)
 {
@@ -60,9 +102,11 @@ static PyObject *call(struct green *g)
 		pystate_steady(&g->py);
 	if (l->one)
 		return PyObject_CallOneArg(g->run, l->one);
-	if (!l->args)
+	if (!l->args && !l->kwargs)
 		return PyObject_CallNoArgs(g->run);
-	return PyObject_Call(g->run, l->args, l->kwargs);
+	if (l->kwargs)
+		return call_by_name(g);
+	return PyObject_Call(g->run, l->args, NULL);
 }
 
 /* -- arriving -- */

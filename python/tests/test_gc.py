@@ -45,10 +45,10 @@ class Cycles(unittest.TestCase):
         self.check_collected(make)
 
     def test_through_an_argument(self):
-        # Not by keyword: the interpreter has those on the C stack meanwhile.
-        for form in lambda g: g.switch(g), lambda g: g.switch(g, 1):
+        for form in (lambda g: g.switch(g), lambda g: g.switch(g, 1),
+                     lambda g: g.switch(g=g), lambda g: g.switch(g, g=g)):
             def make():
-                def run(*args):
+                def run(*args, **kwargs):
                     getcurrent().parent.switch()
                 g = greenlet.greenlet(run)
                 form(g)
@@ -78,6 +78,31 @@ class Cycles(unittest.TestCase):
             return g,
 
         self.check_collected(make)
+
+    @unittest.skipIf(sys.version_info < (3, 11), "frames are objects there")
+    def test_through_a_running_generator(self):
+        def gen(me):
+            thing = me.thing = Thing()
+            thing.me = me
+            yield me.parent.switch()
+
+        async def coroutine(me):
+            for _ in gen(me):
+                pass
+
+        def from_outside(me, made=[]):
+            made.append(gen(me))
+            next(made[-1])
+
+        for run in (lambda me: next(gen(me)), lambda me: list(gen(me)),
+                    lambda me: [x for x in gen(me)],
+                    lambda me: coroutine(me).send(None), from_outside):
+            def make():
+                g = greenlet.greenlet(run)
+                g.switch(g)
+                return g, g.thing
+
+            self.check_collected(make)
 
     def test_two_that_hold_each_other(self):
         def make():

@@ -27,6 +27,19 @@ class Switch(unittest.TestCase):
         self.assertEqual(g.switch(a=1), {"a": 1})
         self.assertEqual(g.switch(5, a=1), ((5,), {"a": 1}))
 
+    def test_arguments_by_name(self):
+        def run(a, *more, b=0, **others):
+            return a, more, b, others
+
+        for args, kwargs in (((1,), {"b": 2}), ((), {"a": 1}),
+                             ((1, 2, 3), {"c": 4, "b": 5})):
+            self.assertEqual(greenlet.greenlet(run).switch(*args, **kwargs),
+                             run(*args, **kwargs))
+        for args, kwargs in ((), {"c": 1}), ((1,), {"a": 1}):
+            with self.assertRaises(TypeError):
+                greenlet.greenlet(run).switch(*args, **kwargs)
+        self.assertEqual(greenlet.greenlet(dict).switch(a=1), {"a": 1})
+
     def test_to_itself(self):
         self.assertEqual(getcurrent().switch(7), 7)
         with self.assertRaises(KeyError):
