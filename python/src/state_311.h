@@ -31,6 +31,13 @@ struct pybase {
 	_PyCFrame cframe;
 };
 
+static inline pyframe **pystate_top(PyThreadState *ts)
+{
+	return &ts->cframe->current_frame;
+}
+
+#include "state_chunks.h"
+
 /* Tracing belongs to the thread, but each evaluation loop keeps a copy. */
 static inline void pystate_trace(PyThreadState *ts)
 {
@@ -42,39 +49,19 @@ static inline void pystate_trace(PyThreadState *ts)
 
 static inline void pystate_save(struct pystate *s, PyThreadState *ts)
 {
+	pystate_save_common(s, ts);
 	s->cframe = ts->cframe;
-	s->frame = ts->cframe->current_frame;
-	s->exc_info = ts->exc_info;
-	s->exc_state = ts->exc_state;
-	s->context = ts->context;
-	pychunk_save(&s->data, ts);
 	s->depth = ts->recursion_limit - ts->recursion_remaining;
 	s->trash_depth = ts->trash_delete_nesting;
-	s->tracing = ts->tracing;
 }
 
 static inline void pystate_load(struct pystate *s, PyThreadState *ts)
 {
 	ts->cframe = s->cframe;
-	ts->exc_info = s->exc_info;
-	ts->exc_state = s->exc_state;
-	ts->context = s->context;
-	ts->context_ver++;
-	pychunk_load(&s->data, ts);
+	pystate_load_common(s, ts);
 	ts->recursion_remaining = ts->recursion_limit - s->depth;
 	ts->trash_delete_nesting = s->trash_depth;
-	ts->tracing = s->tracing;
 	pystate_trace(ts);
-	/* From here on it is the thread's. */
-	s->context = NULL;
-	s->exc_state.exc_value = NULL;
-	s->data.chunk = NULL;
-	s->frame = NULL;
-}
-
-static inline int pystate_prepare(struct pystate *s)
-{
-	return pychunk_new(&s->data);
 }
 
 static inline void pystate_begin(struct pystate *s, PyThreadState *ts,
@@ -82,16 +69,9 @@ static inline void pystate_begin(struct pystate *s, PyThreadState *ts,
 {
 	base->cframe = (_PyCFrame){ .previous = &ts->root_cframe };
 	ts->cframe = &base->cframe;
-	ts->exc_state = (_PyErr_StackItem){ 0 };
-	ts->exc_info = &ts->exc_state;
-	ts->context = s->context;
-	ts->context_ver++;
-	pychunk_load(&s->data, ts);
+	pystate_begin_common(s, ts);
 	ts->recursion_remaining = ts->recursion_limit;
 	ts->trash_delete_nesting = 0;
-	ts->tracing = 0;
-	s->context = NULL;
-	s->data.chunk = NULL;
 	pystate_trace(ts);
 }
 
@@ -100,55 +80,9 @@ static inline void pystate_steady(struct pystate *s)
 	(void)s;
 }
 
-static inline void pystate_end(struct pystate *s, PyThreadState *ts)
-{
-	pychunk_save(&s->data, ts);
-	pychunk_free(&s->data);
-	s->context = ts->context;
-	ts->context = NULL;
-}
-
 static inline int pystate_trash_depth(const PyThreadState *ts)
 {
 	return ts->trash_delete_nesting;
-}
-
-static inline PyFrameObject *pystate_frame(const struct pystate *s)
-{
-	PyThreadState *ts = PyThreadState_Get();
-	_PyCFrame shown = { .current_frame = s->frame }, *own = ts->cframe;
-	PyFrameObject *frame;
-	int collects;
-
-	if (!s->frame)
-		return NULL;
-	collects = PyGC_Disable();	/* it runs code of anybody's */
-	ts->cframe = &shown;
-	frame = PyThreadState_GetFrame(ts);
-	ts->cframe = own;
-	if (collects)
-		PyGC_Enable();
-	return frame;
-}
-
-static inline int pystate_visit(const struct pystate *s, visitproc visit,
-				void *arg)
-{
-	Py_VISIT(s->context);
-	Py_VISIT(s->exc_state.exc_value);
-	return pyframes_visit(s->frame, visit, arg);
-}
-
-static inline void pystate_clear(struct pystate *s)
-{
-	pyframe *frame = s->frame;
-
-	s->frame = NULL;
-	Py_CLEAR(s->context);
-	Py_CLEAR(s->exc_state.exc_value);
-	if (pyframes_release(frame))
-		pychunk_free(&s->data);
-	s->data.chunk = NULL;	/* or it stays, for who has a frame */
 }
 
 #endif

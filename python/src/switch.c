@@ -284,8 +284,11 @@ static struct tuck_ctx *entry(void *arg)
 	th->letter = (struct letter){ .one = result };
 	set_out(th, next);
 	pystate_end(&g->py, th->ts);
-	if (next->phase == GREEN_NEW)
-		start(th, next);	/* and never comes back */
+	if (next->phase == GREEN_NEW) {
+		start(th, next);
+		Py_FatalError("no memory to start the parent of a greenlet "
+			      "that has ended");
+	}
 	return next->ctx;
 }
 
