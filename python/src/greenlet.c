@@ -4,6 +4,33 @@
 
 #include <stddef.h>
 
+/* -- arguments -- */
+
+/* The common cases without a tuple. */
+static struct letter write_letter(PyObject *const *args, Py_ssize_t n,
+				  PyObject *names)
+{
+	struct letter l = { NULL, NULL, NULL };
+
+	if (n == 1 && !names) {
+		l.one = Py_NewRef(args[0]);
+		return l;
+	}
+	l.args = PyTuple_New(n);
+	for (Py_ssize_t i = 0; l.args && i < n; i++)
+		PyTuple_SET_ITEM(l.args, i, Py_NewRef(args[i]));
+	if (!l.args || !names)
+		return l;
+	l.kwargs = PyDict_New();
+	for (Py_ssize_t i = 0; l.kwargs && i < PyTuple_GET_SIZE(names); i++)
+		if (PyDict_SetItem(l.kwargs, PyTuple_GET_ITEM(names, i),
+				   args[n + i]) < 0)
+			Py_CLEAR(l.kwargs);
+	if (!l.kwargs)
+		Py_CLEAR(l.args);
+	return l;
+}
+
 /* -- beginning -- */
 
 static struct green *green_alloc(PyGreenlet *self)
@@ -27,7 +54,11 @@ static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	(void)kwargs;
 	if (!th)
 		return NULL;
-	self = (PyGreenlet *)PyBaseObject_Type.tp_new(type, th->no_args, NULL);
+	if (type == &PyGreenlet_Type)
+		self = (PyGreenlet *)PyType_GenericAlloc(type, 0);
+	else			/* which may be an abstract class */
+		self = (PyGreenlet *)PyBaseObject_Type.tp_new(type, th->no_args,
+							      NULL);
 	if (!self)
 		return NULL;
 	self->pimpl = green_alloc(self);
@@ -64,20 +95,58 @@ PyGreenlet *green_new_main(struct thread *th)
 	return self;
 }
 
-static int green_init(PyObject *op, PyObject *args, PyObject *kwargs)
+static int set_up(PyGreenlet *self, PyObject *run, PyObject *parent)
 {
-	static char *names[] = { "run", "parent", NULL };
-	PyGreenlet *self = (PyGreenlet *)op;
-	PyObject *run = NULL, *parent = NULL;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:greenlet", names,
-					 &run, &parent))
-		return -1;
 	if (run && green_set_run(self, run) < 0)
 		return -1;
 	if (parent && parent != Py_None)
 		return green_set_parent(self, parent);
 	return 0;
+}
+
+static int green_init(PyObject *op, PyObject *args, PyObject *kwargs)
+{
+	static char *names[] = { "run", "parent", NULL };
+	PyObject *run = NULL, *parent = NULL;
+
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|OO:greenlet", names,
+					 &run, &parent))
+		return -1;
+	return set_up((PyGreenlet *)op, run, parent);
+}
+
+/* As the call of any type. */
+static PyObject *call_type(PyObject *type, PyObject *const *args, Py_ssize_t n,
+			   PyObject *names)
+{
+	struct letter l = write_letter(args, n, names);
+	PyObject *self = NULL;
+
+	if (!l.args && l.one)
+		l.args = PyTuple_Pack(1, l.one);
+	if (l.args)
+		self = PyType_Type.tp_call(type, l.args, l.kwargs);
+	letter_clear(&l);
+	return self;
+}
+
+/* greenlet(run) and greenlet(run, parent) without a tuple; not subclasses. */
+static PyObject *green_vectorcall(PyObject *type, PyObject *const *args,
+				  size_t flags, PyObject *names)
+{
+	Py_ssize_t n = PyVectorcall_NARGS(flags);
+	PyObject *self;
+
+	if (names || n > 2)
+		return call_type(type, args, n, names);
+	self = green_new((PyTypeObject *)type, NULL, NULL);
+	if (!self)
+		return NULL;
+	if (set_up((PyGreenlet *)self, n > 0 ? args[0] : NULL,
+		   n > 1 ? args[1] : NULL) == 0)
+		return self;
+	Py_DECREF(self);
+	return NULL;
 }
 
 /* -- end -- */
@@ -206,31 +275,6 @@ static void green_dealloc(PyObject *op)
 }
 
 /* -- methods -- */
-
-/* The common cases without a tuple. */
-static struct letter write_letter(PyObject *const *args, Py_ssize_t n,
-				  PyObject *names)
-{
-	struct letter l = { NULL, NULL, NULL };
-
-	if (n == 1 && !names) {
-		l.one = Py_NewRef(args[0]);
-		return l;
-	}
-	l.args = PyTuple_New(n);
-	for (Py_ssize_t i = 0; l.args && i < n; i++)
-		PyTuple_SET_ITEM(l.args, i, Py_NewRef(args[i]));
-	if (!l.args || !names)
-		return l;
-	l.kwargs = PyDict_New();
-	for (Py_ssize_t i = 0; l.kwargs && i < PyTuple_GET_SIZE(names); i++)
-		if (PyDict_SetItem(l.kwargs, PyTuple_GET_ITEM(names, i),
-				   args[n + i]) < 0)
-			Py_CLEAR(l.kwargs);
-	if (!l.kwargs)
-		Py_CLEAR(l.args);
-	return l;
-}
 
 static PyObject *method_switch(PyObject *self, PyObject *const *args,
 			       Py_ssize_t n, PyObject *names)
@@ -371,6 +415,7 @@ PyTypeObject PyGreenlet_Type = {
 	.tp_dictoffset = offsetof(PyGreenlet, dict),
 	.tp_init = green_init,
 	.tp_new = green_new,
+	.tp_vectorcall = green_vectorcall,
 	.tp_finalize = green_finalize,
 	.tp_alloc = PyType_GenericAlloc,
 	.tp_free = PyObject_GC_Del,

@@ -5,7 +5,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-PyObject *green_error, *green_exit, *green_hook;
+PyObject *green_error, *green_exit, *green_run, *green_hook;
 
 /* -- functions -- */
 
@@ -222,7 +222,9 @@ static int set_up(void)
 		PyExc_BaseException, NULL);
 	green_error = PyErr_NewExceptionWithDoc(
 		"greenlet.error", "A switch that cannot be.", NULL, NULL);
-	if (!green_exit || !green_error || PyType_Ready(&PyGreenlet_Type) < 0)
+	green_run = PyUnicode_InternFromString("run");
+	if (!green_exit || !green_error || !green_run ||
+	    PyType_Ready(&PyGreenlet_Type) < 0)
 		return -1;
 	api[PyExc_GreenletError_NUM] = green_error;
 	api[PyExc_GreenletExit_NUM] = green_exit;

@@ -172,8 +172,10 @@ static int load(struct green *g)
 {
 	PyObject *type, *value, *traceback, *run;
 
+	if (g->run && Py_TYPE(g->self) == &PyGreenlet_Type)
+		return 0;		/* it can be found nowhere else */
 	PyErr_Fetch(&type, &value, &traceback);
-	run = PyObject_GetAttrString((PyObject *)g->self, "run");
+	run = PyObject_GetAttr((PyObject *)g->self, green_run);
 	if (!run) {
 		Py_XDECREF(type);
 		Py_XDECREF(value);
