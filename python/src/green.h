@@ -4,7 +4,8 @@
  *
  * - thread.c: what a thread has: its main greenlet, who runs, who is alive,
  *   and how it all ends with the thread.
- * - switch.c: from one greenlet to another: starting, ending, what is passed.
+ * - switch.c: from one greenlet to another: starting, ending.
+ * - letter.h: what is passed on the way.
  * - greenlet.c: the Python type; attributes.c: its attributes.
  * - registry.c: all greenlets there are, and where they are.
  * - module.c: the module, its functions and its C interface.
@@ -119,8 +120,6 @@ void thread_leave(struct green *g);
 void thread_wrong(const struct green *g, const struct thread *owner);
 
 /* -- switch.c -- */
-
-void letter_clear(struct letter *letter);
 
 /*
  * Switch to g, or to who runs in its place if it has ended: with a letter,

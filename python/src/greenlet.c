@@ -1,35 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The type greenlet.greenlet. */
-#include "green.h"
+#include "letter.h"
 
 #include <stddef.h>
-
-/* -- arguments -- */
-
-/* The common cases without a tuple. */
-static struct letter write_letter(PyObject *const *args, Py_ssize_t n,
-				  PyObject *names)
-{
-	struct letter l = { NULL, NULL, NULL };
-
-	if (n == 1 && !names) {
-		l.one = Py_NewRef(args[0]);
-		return l;
-	}
-	l.args = PyTuple_New(n);
-	for (Py_ssize_t i = 0; l.args && i < n; i++)
-		PyTuple_SET_ITEM(l.args, i, Py_NewRef(args[i]));
-	if (!l.args || !names)
-		return l;
-	l.kwargs = PyDict_New();
-	for (Py_ssize_t i = 0; l.kwargs && i < PyTuple_GET_SIZE(names); i++)
-		if (PyDict_SetItem(l.kwargs, PyTuple_GET_ITEM(names, i),
-				   args[n + i]) < 0)
-			Py_CLEAR(l.kwargs);
-	if (!l.kwargs)
-		Py_CLEAR(l.args);
-	return l;
-}
 
 /* -- beginning -- */
 
@@ -119,7 +92,7 @@ static int green_init(PyObject *op, PyObject *args, PyObject *kwargs)
 static PyObject *call_type(PyObject *type, PyObject *const *args, Py_ssize_t n,
 			   PyObject *names)
 {
-	struct letter l = write_letter(args, n, names);
+	struct letter l = letter_write(args, n, names);
 	PyObject *self = NULL;
 
 	if (!l.args && l.one)
@@ -279,7 +252,7 @@ static void green_dealloc(PyObject *op)
 static PyObject *method_switch(PyObject *self, PyObject *const *args,
 			       Py_ssize_t n, PyObject *names)
 {
-	struct letter l = write_letter(args, PyVectorcall_NARGS(n), names);
+	struct letter l = letter_write(args, PyVectorcall_NARGS(n), names);
 
 	if (!l.one && !l.args)
 		return NULL;

@@ -7,41 +7,7 @@
  * may, for a trace function and when the greenlet that was left is freed; in
  * between, none can.
  */
-#include "green.h"
-
-void letter_clear(struct letter *letter)
-{
-	Py_CLEAR(letter->one);
-	Py_CLEAR(letter->args);
-	Py_CLEAR(letter->kwargs);
-}
-
-/* What the call of switch() returns that the letter comes to. */
-static PyObject *open_letter(struct letter l)
-{
-	PyObject *both;
-
-	if (l.one)
-		return l.one;
-	if (!l.kwargs || PyDict_GET_SIZE(l.kwargs) == 0) {
-		Py_XDECREF(l.kwargs);
-		if (!l.args)
-			return PyTuple_New(0);
-		if (PyTuple_GET_SIZE(l.args) != 1)
-			return l.args;
-		both = Py_NewRef(PyTuple_GET_ITEM(l.args, 0));
-		Py_DECREF(l.args);
-		return both;
-	}
-	if (!l.args || PyTuple_GET_SIZE(l.args) == 0) {
-		Py_XDECREF(l.args);
-		return l.kwargs;
-	}
-	both = PyTuple_Pack(2, l.args, l.kwargs);
-	Py_DECREF(l.args);
-	Py_DECREF(l.kwargs);
-	return both;
-}
+#include "letter.h"
 
 /* Whether a call of run is that of a Python function, and nothing before. */
 static bool is_function(PyObject *run, const struct letter *l)
@@ -49,30 +15,6 @@ static bool is_function(PyObject *run, const struct letter *l)
 	if (PyMethod_Check(run))
 		run = PyMethod_GET_FUNCTION(run);
 	return PyFunction_Check(run) && !l->kwargs;
-}
-
-/* What a call by position and by name takes: (args..., values..., names). */
-static PyObject *lay_out(PyObject *args, PyObject *kwargs)
-{
-	Py_ssize_t n = args ? PyTuple_GET_SIZE(args) : 0, at = 0;
-	PyObject *names, *key, *value, *all;
-
-	if (!PyArg_ValidateKeywordArguments(kwargs))
-		return NULL;
-	names = PyTuple_New(PyDict_GET_SIZE(kwargs));
-	all = names ? PyTuple_New(n + PyTuple_GET_SIZE(names) + 1) : NULL;
-	if (!all) {
-		Py_XDECREF(names);
-		return NULL;
-	}
-	for (Py_ssize_t i = 0; i < n; i++)
-		PyTuple_SET_ITEM(all, i, Py_NewRef(PyTuple_GET_ITEM(args, i)));
-	for (Py_ssize_t i = 0; PyDict_Next(kwargs, &at, &key, &value); i++) {
-		PyTuple_SET_ITEM(names, i, Py_NewRef(key));
-		PyTuple_SET_ITEM(all, n + i, Py_NewRef(value));
-	}
-	PyTuple_SET_ITEM(all, PyTuple_GET_SIZE(all) - 1, names);
-	return all;
 }
 
 /*
@@ -84,7 +26,7 @@ static PyObject *call_by_name(struct green *g)
 	struct letter *l = &g->first;
 	PyObject **all;
 
-	l->one = lay_out(l->args, l->kwargs);
+	l->one = letter_lay_out(l->args, l->kwargs);
 	if (!l->one)
 		return NULL;
 	all = ((PyTupleObject *)l->one)->ob_item;
@@ -362,12 +304,12 @@ PyObject *green_switch(PyGreenlet *g, struct letter letter)
 		return NULL;
 	}
 	if (to->self == th->current)
-		return open_letter(letter);
+		return letter_open(letter);
 	th->letter = letter;
 	if (fly(th, to) < 0)
 		return NULL;
 	letter = arrive(th);
-	return PyErr_Occurred() ? NULL : open_letter(letter);
+	return PyErr_Occurred() ? NULL : letter_open(letter);
 }
 
 /* -- throwing -- */
