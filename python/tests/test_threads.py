@@ -14,6 +14,7 @@ from greenlet import GreenletExit, getcurrent
 from tuck import inspect
 
 SECONDS_MAX = 120
+LOST = "what only a forgotten C stack refers to stays"
 
 
 def in_thread(fn):
@@ -184,6 +185,8 @@ class Threads(unittest.TestCase):
         self.assertEqual(frame.f_locals["text"], "of the forgotten one")
         self.assertIsNone(frame.f_back)
 
+    test_frames_of_a_forgotten_one_stay.leaks = LOST
+
     def test_generator_of_a_forgotten_one(self):
         """It outlives the frames that it was called from."""
         def gen():
@@ -214,6 +217,8 @@ class Threads(unittest.TestCase):
             frame = frame.f_back
         self.assertEqual(found[0], "gen")
 
+    test_generator_of_a_forgotten_one.leaks = LOST
+
     @unittest.skipIf(sys.version_info < (3, 11), "frames are left there")
     def test_forgotten_one_gives_back(self):
         """What it ran, and its local variables."""
@@ -237,6 +242,8 @@ class Threads(unittest.TestCase):
         del g
         gc.collect()
         self.assertEqual([ref() for ref in refs], [None, None])
+
+    test_forgotten_one_gives_back.leaks = LOST
 
     def test_100_000_in_random_order(self):
         """Made, switched to and dropped, in four threads."""
@@ -284,6 +291,8 @@ class Threads(unittest.TestCase):
             thread.join(300)
         self.assertEqual(errors, [])
         self.assertGreater(ended[0], 2 * each)
+
+    test_100_000_in_random_order.leaks = "would take minutes"
 
 
 class Registry(unittest.TestCase):
