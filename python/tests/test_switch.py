@@ -40,6 +40,34 @@ class Switch(unittest.TestCase):
                 greenlet.greenlet(run).switch(*args, **kwargs)
         self.assertEqual(greenlet.greenlet(dict).switch(a=1), {"a": 1})
 
+    def test_made_in_all_ways(self):
+        def run():
+            return 5
+
+        class Sub(greenlet.greenlet):
+            pass
+
+        other = greenlet.greenlet()
+        for kind in greenlet.greenlet, Sub:
+            for args, kwargs in (((run, other), {}), ((run,), {"parent": other}),
+                                 ((), {"run": run, "parent": other})):
+                g = kind(*args, **kwargs)
+                self.assertIs(type(g), kind)
+                self.assertIs(g.run, run)
+                self.assertIs(g.parent, other)
+            for g in kind(run), kind(run, None), kind(run=run):
+                self.assertIs(g.parent, getcurrent())
+                self.assertEqual(g.switch(), 5)
+            g = kind.__new__(kind)
+            g.__init__(run)
+            self.assertEqual(g.switch(), 5)
+            with self.assertRaises(AttributeError):
+                kind().switch()
+            for args, kwargs in (((run, other, 1), {}), ((run, 1), {}),
+                                 ((), {"strange": 1})):
+                with self.assertRaises(TypeError):
+                    kind(*args, **kwargs)
+
     def test_to_itself(self):
         self.assertEqual(getcurrent().switch(7), 7)
         with self.assertRaises(KeyError):
