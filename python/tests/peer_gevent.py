@@ -107,7 +107,7 @@ class Gevent(unittest.TestCase):
             pool = gevent.pool.Pool(20)
             consumer = gevent.spawn(consume)
             for n in range(50): pool.spawn(produce, n)
-            gevent.joinall([consumer], timeout=60)
+            gevent.joinall([consumer], timeout=250)
             assert sorted(out) == list(range(5_000)), len(out)
             assert pool.map(lambda x: x * x, range(100)) == [
                 x * x for x in range(100)]
@@ -147,7 +147,7 @@ class Gevent(unittest.TestCase):
             def one(n):
                 return subprocess.check_output(["echo", str(n)], text=True)
             jobs = [gevent.spawn(one, n) for n in range(10)]
-            gevent.joinall(jobs, timeout=60)
+            gevent.joinall(jobs, timeout=250)
             assert [int(j.value) for j in jobs] == list(range(10))
         """)
 
@@ -161,7 +161,7 @@ class Gevent(unittest.TestCase):
                 (ticks.append(1), gevent.sleep(0)) for _ in range(100)])
             idents = pool.map(lambda n: threading.get_ident(), range(100))
             assert threading.get_ident() not in idents
-            ticker.join(60)
+            ticker.join(250)
             assert len(ticks) == 100
             import gevent.hub
             assert gevent.get_hub().threadpool.apply(lambda: 5) == 5
@@ -185,7 +185,7 @@ class Gevent(unittest.TestCase):
             assert isinstance(g.value, gevent.GreenletExit)
             r = AsyncResult()
             gevent.spawn(r.set, 5)
-            assert r.get(timeout=60) == 5
+            assert r.get(timeout=250) == 5
             def fails(): raise LookupError
             h = gevent.spawn(fails)
             import sys; sys.stderr = open("/dev/null", "w")
