@@ -272,6 +272,71 @@ class Crash(unittest.TestCase):
         """)
         self.assertIn("marked_function", err)
 
+    def test_forgotten_in_random_order(self):
+        """Survivors of their threads, whose frames and generators others have.
+
+        Best seen where freed memory is overwritten.
+        """
+        self.script("""
+            import random
+            frames, generators, kept = [], [], []
+            def leaf(rnd):
+                try:
+                    wait(sys._getframe() if rnd.random() < .3 else None)
+                except GreenletExit:
+                    if rnd.random() < .5: raise
+            def many(rnd, n):
+                for _ in range(n): yield leaf(rnd)
+            def down(rnd, n):
+                if n == 0: return sum(1 for _ in many(rnd, 3))
+                if rnd.random() < .3:
+                    return sorted([1], key=lambda _: down(rnd, n - 1))
+                return down(rnd, n - 1)
+            async def coroutine(rnd, n):
+                return await coroutine(rnd, n - 1) if n else down(rnd, 2)
+            def run(rnd):
+                while rnd.random() < .95:
+                    pick = rnd.randrange(4)
+                    try:
+                        if pick == 0: down(rnd, rnd.randrange(20))
+                        elif pick == 1: coroutine(rnd, 3).send(None)
+                        elif pick == 2: leaf(rnd)
+                        else:
+                            generators.append(many(rnd, 4))
+                            for _ in generators[-1]: pass
+                    except StopIteration: pass
+                    except GreenletExit:
+                        if rnd.random() < .5: raise
+            def body(seed):
+                rnd, mine = random.Random(seed), []
+                for _ in range(60):
+                    mine.append(greenlet.greenlet(run))
+                    frames.append(mine[-1].switch(rnd))
+                    if rnd.random() < .3: mine.pop(rnd.randrange(len(mine)))
+                    for g in rnd.sample(mine, min(5, len(mine))):
+                        if g: frames.append(g.switch())
+                if rnd.random() < .5: kept.extend(mine)
+            def walk(frame):
+                while frame:
+                    repr(frame.f_locals.keys())
+                    frame = frame.f_back
+            def shrink(rnd, all):
+                rnd.shuffle(all)
+                del all[:len(all) // 2]
+            for seed in range(8):
+                threads = [threading.Thread(target=body, args=[3 * seed + n])
+                           for n in range(3)]
+                for t in threads: t.start()
+                for t in threads: t.join()
+                frames[:] = [f for f in frames if hasattr(f, "f_back")]
+                for f in frames: walk(f)
+                for g in generators: walk(g.gi_frame)
+                for all in frames, generators, kept:
+                    shrink(random.Random(seed), all)
+                gc.collect()
+            print(len(frames))
+        """)
+
     def test_kill_while_it_is_collected(self):
         self.script("""
             gc.set_threshold(1)
