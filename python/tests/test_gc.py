@@ -87,8 +87,9 @@ class Cycles(unittest.TestCase):
             yield me.parent.switch()
 
         async def coroutine(me):
-            for _ in gen(me):
-                pass
+            thing = me.thing = Thing()
+            thing.me = me
+            me.parent.switch()
 
         def from_outside(me, made=[]):
             made.append(gen(me))
