@@ -58,14 +58,15 @@ TEST(a_ticker_does_not_drift)
 TEST(ticks_are_dropped_for_who_is_slow)
 {
 	struct tuck_chan *chan = ticker(PERIOD);
-	tuck_ns first, second, third;
+	tuck_ns first, second, third, taken;
 
 	tuck_sleep(tuck_after(20 * PERIOD));
 	CHECK_EQ(tuck_chan_count(chan), 1);
+	taken = tuck_now();
 	first = next_tick(chan);
 	second = next_tick(chan);
 	third = next_tick(chan);
-	CHECK(second - first >= 10 * PERIOD);
+	CHECK(second > taken - PERIOD);
 	CHECK_EQ((second - first) % PERIOD, 0);
 	CHECK_EQ((third - first) % PERIOD, 0);
 	tuck_chan_free(chan);

@@ -60,6 +60,7 @@ def text(*cmd, **more):
 def wrk(connections, seconds, url):
     """Load a server; returns answers a second, all of them good."""
     need("wrk")
+    seconds *= min(CROWD, 5)
     out = text("wrk", "-c", connections, "-t", 2, "-d", f"{seconds}s", url)
     for bad in ("Socket errors", "Non-2xx"):
         assert bad not in out, out

@@ -157,7 +157,7 @@ def no_shared_protocol_is_told():
 @test
 def load_is_borne():
     with https() as s:
-        rate = wrk(500, 2, f"https://{s.at}/")
+        rate = wrk(load(500), 2, f"https://{s.at}/")
         assert rate > 0
         assert "for localhost" in curl(s)
 
