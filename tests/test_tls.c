@@ -741,7 +741,7 @@ static void *talk_elsewhere(void *arg)
 }
 
 /* A child that is born while another thread is in OpenSSL's memory. */
-static void fork_inside(void)
+static void fork_inside(const char *_Atomic *slow_at, const char *where)
 {
 	pthread_t thread;
 	int status;
@@ -750,11 +750,13 @@ static void fork_inside(void)
 	NOT_UNDER_TSAN("it does not go through a fork with threads");
 	connecting = client_with(USUAL);
 	serving = server_for("DNS:a.test", USUAL);
+	*slow_at = where;
 	CHECK_EQ(pthread_create(&thread, NULL, talk_elsewhere, NULL), 0);
 	while (!slow)
 		sched_yield();
 	pid = fork();
 	CHECK(pid >= 0);
+	forked = 1;
 	if (pid == 0) {
 		alarm(30);
 		talk_elsewhere(NULL);
@@ -767,12 +769,10 @@ static void fork_inside(void)
 
 TEST(a_fork_while_the_first_connection_is_made)
 {
-	slow_malloc = "bio_meth.c";
-	fork_inside();
+	fork_inside(&slow_malloc, "bio_meth.c");
 }
 
 TEST(a_fork_while_a_session_is_kept)
 {
-	slow_free = "tls/session.c";
-	fork_inside();
+	fork_inside(&slow_free, "tls/session.c");
 }

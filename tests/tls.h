@@ -28,12 +28,24 @@ static int failing_on, failing_all;
 
 /* Not NULL: the first to do so in that file takes its time, for a fork. */
 static const char *_Atomic slow_malloc, *_Atomic slow_free;
-static atomic_int slow;
+static atomic_int slow, forked;
+static __thread int was_slow;
 
+/*
+ * Where it is over with that file it waits for the fork: a child must not find
+ * locks of OpenSSL's taken, which has no handlers for it.
+ */
 static void be_slow(const char *where, const char *file)
 {
-	if (where && strstr(file, where) && atomic_exchange(&slow, 1) == 0)
+	int there = where && strstr(file, where);
+
+	while (was_slow && !there && !forked)
+		usleep(1000);
+	was_slow = was_slow && there;
+	if (there && atomic_exchange(&slow, 1) == 0) {
+		was_slow = 1;
 		usleep(300000);
+	}
 }
 
 static int fails(const char *file)
