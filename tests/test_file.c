@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "offloads.h"
 
@@ -257,6 +258,59 @@ TEST(a_late_reader_s_buffer_is_its_own)
 	CHECK_MEM(late_buf, "\0\0\0\0", 4);
 }
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+/* Else the one at work would do what it has to with what has the number next. */
+TEST(a_late_call_keeps_its_number)
+{
+	int fd[2], first, second, next;
+
+	pipe_pair(fd);
+	first = second = fd[0];
+	go(read_late, &first);
+	go(read_late, &second);
+	WAIT_FOR(first == -1 && second == -1);
+	CHECK_EQ(offloads().running, 2);
+	CHECK_EQ(tuck_fd_close(fd[0]), 0);
+	CHECK(is_open(fd[0]));
+	next = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CHECK(next >= 0 && next != fd[0]);
+	raw_write(fd[1], "xyz", 3);
+	WAIT_FOR(offloads().running == 1);
+	CHECK(is_open(fd[0]));
+	raw_write(fd[1], "xyz", 3);
+	WAIT_FOR(offloads().running == 0);
+	WAIT_FOR(!is_open(fd[0]));
+	CHECK_EQ(tuck_fd_close(next), 0);
+	CHECK(!is_open(next));
+}
+
+/* The child has nobody who would close it later. */
+TEST(a_late_call_is_gone_in_a_fork_s_child)
+{
+	int fd[2], in, status;
+	pid_t pid;
+
+	NOT_UNDER_SANITIZERS("a thread may have their locks");
+	pipe_pair(fd);
+	in = fd[0];
+	go(read_late, &in);
+	WAIT_FOR(in == -1);
+	CHECK_EQ(tuck_fd_close(fd[0]), 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0)
+		_exit(is_open(fd[0]));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	CHECK(is_open(fd[0]));
+	raw_write(fd[1], "xyz", 3);
+	WAIT_FOR(!is_open(fd[0]));
+}
+
 static char short_buf[8] = "zzzzzzz";
 
 static void read_short(void *arg)
@@ -288,6 +342,11 @@ TEST(read_and_write_errors)
 	use_dir();
 	fd = open_new("data");
 	pipe_pair(pipe_fd);
+	CHECK_EQ(tuck_file_pread(fd, NULL, 1, 0, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_file_read(fd, NULL, 1, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_file_pwrite(fd, NULL, 1, 0, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_file_write(fd, NULL, 1, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_file_write(fd, NULL, 0, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_file_pread(fd, &byte, 1, -1, TUCK_FOREVER), -EINVAL);
 	CHECK_EQ(tuck_file_pwrite(fd, &byte, 1, -1, TUCK_FOREVER), -EINVAL);
 	CHECK_EQ(tuck_file_pread(fd, &byte, 1, 0, -1), -EINVAL);

@@ -643,6 +643,9 @@ TEST(arguments_that_cannot_be)
 	meet_as_usual(&e, USUAL);
 	CHECK_EQ(tuck_tls_read(e.client, &c, 1, -1), -EINVAL);
 	CHECK_EQ(tuck_tls_write(e.client, &c, 1, -1), -EINVAL);
+	CHECK_EQ(tuck_tls_read(e.client, NULL, 1, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_tls_write(e.client, NULL, 1, TUCK_FOREVER), -EFAULT);
+	CHECK_EQ(tuck_tls_write_full(e.client, NULL, 1, TUCK_FOREVER), -EFAULT);
 	CHECK_EQ(tuck_tls_read(e.client, &c, 0, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_tls_write(e.client, &c, 0, TUCK_FOREVER), 0);
 	part(&e);

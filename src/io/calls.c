@@ -16,6 +16,7 @@
  *    one to end takes one of them.
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/config.h"
 #include "base/fork.h"
@@ -48,6 +49,7 @@ static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct tuck__crew *pools;
 static struct tuck__link running = { &running, &running };
+static atomic_int using_fds;		/* of those that run */
 
 void tuck__offloads_count(void)
 {
@@ -142,6 +144,8 @@ struct tuck__call *tuck__call_take(struct tuck__crew *pool)
 	dequeue(call);
 	tuck__link_before(&running, &call->link);
 	set_phase(call, TUCK__CALL_RUNNING);
+	call->fd_table = pool->fd_table;
+	using_fds += call->fd >= 0;
 	pool->remote += call->remote;
 	stats->running++;
 	return call;
@@ -203,14 +207,55 @@ void tuck__call_leave(struct tuck__call *call)
 		call_free(call);
 }
 
+/* -- what a call uses -- */
+
+/* With the lock. */
+static struct tuck__call *user_of(int fd, uint32_t fd_table)
+{
+	for (struct tuck__link *l = running.next; l != &running; l = l->next)
+		if (call_of(l)->fd == fd && call_of(l)->fd_table == fd_table)
+			return call_of(l);
+	return NULL;
+}
+
+bool tuck__calls_close(int fd)
+{
+	struct tuck__call *user;
+
+	if (tuck__likely(using_fds == 0))
+		return false;
+	tuck__offloads_lock();
+	user = user_of(fd, tuck__fd_table);
+	if (user)
+		user->closes = true;
+	tuck__offloads_unlock();
+	return user != NULL;
+}
+
+/* With the lock, of one that runs no more: what to close, or -1. */
+static int leave_fd(struct tuck__call *call)
+{
+	struct tuck__call *other;
+
+	using_fds -= call->fd >= 0;
+	if (!call->closes)
+		return -1;
+	other = user_of(call->fd, call->fd_table);
+	if (!other)
+		return call->fd;
+	other->closes = true;
+	return -1;
+}
+
 /* -- the end of a call -- */
 
 /* With the lock: nobody waits for it, and it is the caller's to free. */
-static bool end_call(struct tuck__call *call, int result)
+static bool end_call(struct tuck__call *call, int result, int *ret_fd)
 {
 	bool left = call->left;
 
 	tuck__link_remove(&call->link);
+	*ret_fd = leave_fd(call);
 	call->result = result;
 	stats->ended++;
 	if (left)
@@ -223,16 +268,18 @@ static bool end_call(struct tuck__call *call, int result)
 struct tuck__call_end tuck__call_end(struct tuck__crew *pool,
 				     struct tuck__call *call, int result)
 {
-	tuck_id id = call->id;
-	bool left;
+	struct tuck__call_end end = { .id = call->id };
 
 	pool->remote -= call->remote;
-	left = end_call(call, result);
-	return (struct tuck__call_end){ left ? call : NULL, id };
+	if (end_call(call, result, &end.fd))
+		end.left = call;
+	return end;
 }
 
 void tuck__call_tell(struct tuck__call_end end)
 {
+	if (end.fd >= 0)
+		close(end.fd);
 	if (end.left)
 		call_free(end.left);
 	else
@@ -246,10 +293,15 @@ static void orphan(struct tuck__call *call)
 {
 	struct tuck__sched *home;
 	tuck_id id = call->id;
+	int fd;
+	bool left;
 
 	call->discard = NULL;
 	call->out_bytes = 0;		/* half of it may be there */
-	if (end_call(call, -ECANCELED))
+	left = end_call(call, -ECANCELED, &fd);
+	if (fd >= 0)
+		close(fd);
+	if (left)
 		call_free(call);
 	else if (tuck__find(id, &home) && home == tuck__tls)
 		tuck__far_wake(id);

@@ -35,6 +35,9 @@ struct tuck__call {
 	const void *out;		/* where it is in the block, */
 	size_t out_bytes;		/* and how much of it: fn may say */
 	int result;
+	int fd;				/* that fn uses, or -1 */
+	uint32_t fd_table;		/* once it runs */
+	bool closes;			/* fd, when it has ended */
 	bool left;			/* nobody waits for it */
 	bool remote;			/* waits for another machine */
 	_Atomic(uint8_t) phase;
@@ -55,6 +58,12 @@ int tuck__call_submit(struct tuck__call *call);
 
 /* If it has not begun: it never will. */
 void tuck__call_withdraw(struct tuck__call *call);
+
+/*
+ * Whether a call that runs uses fd, of the calling thread's table: then the
+ * last of them closes it, for until then the number must not be another's.
+ */
+bool tuck__calls_close(int fd);
 
 /* Nobody waits any more; it is freed now, or when it has ended. */
 void tuck__call_leave(struct tuck__call *call);

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "io/calls.h"
 #include "io/poller.h"
 #include "io/socket.h"
 
@@ -269,5 +270,7 @@ int tuck_fd_close(int fd)
 		forget(s, f);
 	if (p)
 		tuck__wake_all(s, &p->for_room, 0);
+	if (tuck__calls_close(fd))
+		return 0;
 	return close(fd) < 0 ? -errno : 0;
 }

@@ -66,6 +66,7 @@ static struct tuck__call *transfer_new(int (*fn)(void *), int fd, size_t n,
 		return NULL;
 	t = (void *)call->block;
 	*t = (struct transfer){ fd, offset, n };
+	call->fd = fd;
 	return call;
 }
 
@@ -138,6 +139,7 @@ static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
 
 ssize_t tuck_file_read(int fd, void *buf, size_t n, tuck_ns deadline)
 {
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return read_all(fd, buf, n, NO_OFFSET, deadline);
 }
 
@@ -145,6 +147,7 @@ ssize_t tuck_file_pread(int fd, void *buf, size_t n, int64_t offset,
 			tuck_ns deadline)
 {
 	TUCK__REQUIRE(offset >= 0, -EINVAL);
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return read_all(fd, buf, n, offset, deadline);
 }
 
@@ -179,6 +182,7 @@ static inline ssize_t write_all(int fd, const char *buf, size_t n,
 
 ssize_t tuck_file_write(int fd, const void *buf, size_t n, tuck_ns deadline)
 {
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return write_all(fd, buf, n, NO_OFFSET, deadline);
 }
 
@@ -186,6 +190,7 @@ ssize_t tuck_file_pwrite(int fd, const void *buf, size_t n, int64_t offset,
 			 tuck_ns deadline)
 {
 	TUCK__REQUIRE(offset >= 0, -EINVAL);
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return write_all(fd, buf, n, offset, deadline);
 }
 

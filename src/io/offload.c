@@ -69,6 +69,7 @@ struct tuck__call *tuck__call_new(int (*fn)(void *block), size_t bytes)
 	call->held.release = release;
 	call->fn = fn;
 	call->result = -ECANCELED;	/* until it has run */
+	call->fd = -1;
 	call->arg = call->block;
 	return call;
 }

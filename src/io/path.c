@@ -140,6 +140,7 @@ static tuck__noinline struct tuck__call *stat_job(
 	if (!job)
 		return NULL;
 	call_of(job)->fd = fd;
+	job->fd = fd;
 	job->user = ret_info;
 	job->out = &call_of(job)->info;
 	return job;

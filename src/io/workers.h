@@ -48,6 +48,7 @@ struct tuck__call *tuck__call_take(struct tuck__crew *pool);
 struct tuck__call_end {
 	struct tuck__call *left;		/* free it; NULL: */
 	tuck_id id;			/* wake this one */
+	int fd;				/* close it, if it is not -1 */
 };
 
 struct tuck__call_end tuck__call_end(struct tuck__crew *pool,

@@ -15,10 +15,13 @@
 #define BURST	(8 * RECORD)	/* of a write, before the socket is asked */
 #define RUN_MAX	64	/* calls before others get a turn */
 
-static int begin(struct tuck_tls *tls, tuck_ns deadline)
+static int begin(struct tuck_tls *tls, const void *buf, size_t n,
+		 tuck_ns deadline)
 {
 	if (!tls || deadline < 0)
 		return tuck__tls_fail(-EINVAL);
+	if (!buf && n)
+		return tuck__tls_fail(-EFAULT);
 	if (tls->closed)
 		return tuck__tls_fail(-EBADF);
 	return tls->broken ? tuck__tls_again(tls) : 0;
@@ -118,9 +121,10 @@ static inline ssize_t read_some(struct tuck_tls *tls, void *buf, size_t n,
 	return r;
 }
 
-static int begin_read(struct tuck_tls *tls, tuck_ns deadline)
+static int begin_read(struct tuck_tls *tls, const void *buf, size_t n,
+		      tuck_ns deadline)
 {
-	int r = begin(tls, deadline);
+	int r = begin(tls, buf, n, deadline);
 
 	if (r < 0)
 		return r;
@@ -134,7 +138,7 @@ static int begin_read(struct tuck_tls *tls, tuck_ns deadline)
 ssize_t tuck_tls_read(struct tuck_tls *tls, void *buf, size_t n,
 		      tuck_ns deadline)
 {
-	ssize_t r = begin_read(tls, deadline);
+	ssize_t r = begin_read(tls, buf, n, deadline);
 
 	if (r < 0)
 		return r;
@@ -146,7 +150,7 @@ ssize_t tuck_tls_read(struct tuck_tls *tls, void *buf, size_t n,
 ssize_t tuck_tls_read_full(struct tuck_tls *tls, void *buf, size_t n,
 			   tuck_ns deadline)
 {
-	ssize_t r = begin_read(tls, deadline);
+	ssize_t r = begin_read(tls, buf, n, deadline);
 	size_t done = 0;
 
 	if (r < 0)
@@ -231,7 +235,7 @@ static inline ssize_t take_some(struct tuck_tls *tls, const char *buf, size_t n,
 ssize_t tuck_tls_write(struct tuck_tls *tls, const void *buf, size_t n,
 		       tuck_ns deadline)
 {
-	ssize_t taken = begin(tls, deadline);
+	ssize_t taken = begin(tls, buf, n, deadline);
 	int r;
 
 	if (taken < 0)
@@ -249,7 +253,7 @@ ssize_t tuck_tls_write(struct tuck_tls *tls, const void *buf, size_t n,
 ssize_t tuck_tls_write_full(struct tuck_tls *tls, const void *buf, size_t n,
 			    tuck_ns deadline)
 {
-	ssize_t r = begin(tls, deadline);
+	ssize_t r = begin(tls, buf, n, deadline);
 	size_t done = 0;
 
 	if (r < 0)
