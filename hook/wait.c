@@ -260,6 +260,20 @@ static void fire_all(struct hooked *h, int fd, uint32_t events, int result)
 	}
 }
 
+static void fire_everybody(struct hooked *h, int result)
+{
+	__real_pthread_mutex_lock(&h->lock);
+	for (int i = 0; i < BUCKETS; i++) {
+		struct tuck__link *head = &h->buckets[i], *l;
+
+		for (l = head->next; l != head; l = l->next)
+			fire(waiter_of(l)->wait, result);
+	}
+	if (h->of_main)
+		fire(h->of_main, result);
+	__real_pthread_mutex_unlock(&h->lock);
+}
+
 /* Unless the signal came before its wait began. */
 static void interrupt(struct hooked *h)
 {
@@ -268,6 +282,8 @@ static void interrupt(struct hooked *h)
 }
 
 /* -- the pump -- */
+
+static int start_pump(struct hooked *h);
 
 static bool deliver(struct hooked *h)
 {
@@ -291,10 +307,18 @@ static bool deliver(struct hooked *h)
 	return n == EVENTS;
 }
 
-/* It may be killed, by those who kill all there are: the next wait has one. */
+/*
+ * It may be killed, by those who kill all there are, while cleanups of others
+ * wait, or are about to: they get another one.
+ */
 static void pump_ended(struct hooked **h)
 {
+	int r;
+
 	(*h)->pump = 0;
+	r = (*h)->waits > 0 ? start_pump(*h) : 0;
+	if (r < 0)
+		fire_everybody(*h, r);
 }
 
 /* Its last waiter cancels it; there may be another one by then. */
@@ -312,12 +336,13 @@ static void pump(void *arg)
 	}
 }
 
+/* One that was killed before it ran has not said so. */
 static int start_pump(struct hooked *h)
 {
 	const struct tuck_attr attr = { .name = "hook" };
 	tuck_id id;
 
-	if (h->pump)
+	if (h->pump && tuck_join(h->pump, TUCK_NOWAIT) != -ESRCH)
 		return 0;
 	id = tuck_go_with(&attr, pump, h);
 	if (id < 0)
@@ -348,8 +373,9 @@ static void leave(struct wait **wait)
 	}
 	none = h->waits == 0;
 	__real_pthread_mutex_unlock(&h->lock);
-	if (none && h->pump)	/* which has not seen it yet */
-		tuck_cancel(h->pump);
+	/* Which has not seen it yet; or was killed before it ran. */
+	if (none && h->pump && tuck_cancel(h->pump) == -ESRCH)
+		h->pump = 0;
 	free(w);
 }
 

@@ -930,6 +930,70 @@ HOOKED_TEST(the_next_wait_has_a_pump_again)
 	CHECK_EQ(in.r, 1);
 }
 
+static int late_fds[2];
+static atomic_int reading_late, read_late;
+
+static void read_another(void *arg)
+{
+	char c;
+
+	(void)arg;
+	atomic_store(&reading_late, 1);
+	atomic_store(&read_late, (int)read(late_fds[0], &c, 1));
+}
+
+static void read_till_killed(void *arg)
+{
+	char c;
+
+	(void)arg;
+	CHECK_EQ(tuck_defer(read_another, NULL), 0);
+	CHECK_EQ(read(kill_fds[0], &c, 1), 1);
+	CHECK(false);
+}
+
+static int see_hook(const struct tuck_task_info *info, void *arg)
+{
+	*(bool *)arg |= strcmp(info->name, "hook") == 0;
+	return 0;
+}
+
+/* All there are at once: the pump, too, and who needs it once more. */
+static void kill_with_its_pump(bool pump_has_run)
+{
+	bool pump = false;
+	int killed = 0;
+	tuck_id id;
+
+	stream_pair(kill_fds);
+	stream_pair(late_fds);
+	id = go(read_till_killed, NULL);
+	while (!pump) {
+		tuck_yield();
+		tuck_each(see_hook, &pump);
+	}
+	if (pump_has_run)
+		settle();
+	CHECK_EQ(tuck_kill(id), 0);
+	tuck_each(kill_if_hook, &killed);
+	CHECK_EQ(killed, 1);
+	settle();
+	CHECK_EQ(reading_late, 1);
+	raw_write(late_fds[1], "x", 1);
+	finish(id);
+	CHECK_EQ(read_late, 1);
+}
+
+HOOKED_TEST(cleanups_wait_when_the_pump_was_killed_too)
+{
+	kill_with_its_pump(true);
+}
+
+HOOKED_TEST(a_pump_that_was_killed_before_it_ran_is_replaced)
+{
+	kill_with_its_pump(false);
+}
+
 static void check_alone(void)
 {
 	struct tuck_stats stats;
