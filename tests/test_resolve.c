@@ -35,17 +35,27 @@ static const struct {
 	/* 127.0.0.2, where nobody listens, twice; then 127.0.0.1. */
 	{ "three.test", { "127.0.0.2", "127.0.0.2", "127.0.0.1" } },
 	{ "root.test.", { "127.0.0.1" } },
+	/* 127.0.0.3, where nobody listens. */
+	{ "deaf.test", { "127.0.0.3", "127.0.0.2" } },
+	{ "six.test", { "::1", "127.0.0.1" } },
 	{ "mixed.test", { "2001:db8::1", "2001:db8::2", "192.0.2.1" } },
 };
 
 static int list(const char *const texts[3], const char *service,
 		const struct addrinfo *hints, struct addrinfo **ret)
 {
+	int found = EAI_NONAME;
+
 	for (int i = 0; i < 3 && texts[i]; i++) {
-		CHECK_EQ(real(texts[i], service, hints, ret), 0);
+		int r = real(texts[i], service, hints, ret);
+
+		if (r == EAI_ADDRFAMILY)
+			continue;
+		CHECK_EQ(r, 0);
+		found = 0;
 		ret = &(*ret)->ai_next;
 	}
-	return 0;
+	return found;
 }
 
 /* Much of the stack, as modules of nsswitch.conf(5) may have. */
@@ -502,6 +512,20 @@ TEST(connect_goes_to_both_families_in_turn)
 	refused = 0;
 }
 
+/* Only addresses of the local one's family can be connected from there. */
+TEST(a_local_address_chooses_the_family)
+{
+	const struct tuck_socket_attr local = { .local = "127.0.0.1:0" };
+	int listener = tuck_tcp_listen("127.0.0.1:0", 0), fd;
+
+	at_port(listener, "six.test");
+	fd = tuck_connect(port_text, &local, patience());
+	CHECK(fd >= 0);
+	tuck_fd_close(fd);
+	tuck_fd_close(listener);
+	CHECK_EQ(tuck_connect(port_text, &local, patience()), -ECONNREFUSED);
+}
+
 /* What waits in the backlog of a full listener is never answered. */
 static void fill_backlog(const char *text)
 {
@@ -545,6 +569,33 @@ TEST(who_does_not_answer_leaves_time_to_others)
 		CHECK(fd >= 0 || fd == -ETIMEDOUT);
 	}
 	CHECK(fd >= 0);
+}
+
+/* As above, but the one that does not answer is the second. */
+static char deaf_at_last[32];
+
+static int connect_deaf_at_last(void *arg)
+{
+	(void)arg;
+	gave = tuck_tcp_connect(deaf_at_last, TUCK_FOREVER);
+	return 0;
+}
+
+/* Its group's time is over: that is not what the first address said. */
+TEST(late_for_its_group_while_an_address_is_tried)
+{
+	int listener = tuck_tcp_listen("127.0.0.2:0", 1);
+	struct tuck_group *group;
+	char text[TUCK_ADDR_TEXT];
+
+	fill_backlog(local_text(listener, text));
+	snprintf(deaf_at_last, sizeof(deaf_at_last), "deaf.test%s",
+		 strchr(text, ':'));
+	CHECK_EQ(tuck_group_new(&group, tuck_after(TUCK_MS(50))), 0);
+	CHECK(tuck_group_go(group, connect_deaf_at_last, NULL) > 0);
+	CHECK_EQ(tuck_group_wait(group, TUCK_GROUP_ALL, patience()), 0);
+	CHECK_EQ(gave, -ETIME);
+	CHECK_EQ(tuck_group_free(group), 0);
 }
 
 static void connect_half_deaf(void *arg)

@@ -129,7 +129,8 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline);
  * address is tried after the other, the best first and then both families in
  * turn (RFC 8305, 4), until one is connected; each may take its share of the
  * time that is left, or with TUCK_FOREVER what the kernel gives it. If none is,
- * the error is that of the first. Two are never tried at once.
+ * the error is that of the first. Two are never tried at once. With a local
+ * address, those of its family count.
  * Switches: may.
  * Errors: as tuck_addr_parse(), of the local address too, which may not be a
  * name; for a name as tuck_resolve(); -EINVAL for a negative deadline;

@@ -49,8 +49,23 @@ static tuck_ns share(tuck_ns deadline, int left)
 /* Whether others need not be tried. */
 static bool final(int r, tuck_ns deadline)
 {
-	return r >= 0 || r == -ECANCELED ||
+	return r >= 0 || r == -ECANCELED || r == -ETIME ||
 	       (r == -ETIMEDOUT && tuck_now() >= deadline);
+}
+
+/*
+ * Of the local address's family, for others cannot be connected from there; a
+ * text that is no address comes to light with the first one.
+ */
+static tuck__noinline int family_of(const struct tuck_socket_attr *attr)
+{
+	struct tuck_addr local;
+
+	if (!attr->local || tuck__addr_of(&local, attr->local) < 0)
+		return 0;
+	return local.sa.ss_family == AF_INET || local.sa.ss_family == AF_INET6 ?
+		       local.sa.ss_family :
+		       0;
 }
 
 int tuck__connect_named(const char *text, const struct tuck_socket_attr *attr,
@@ -58,7 +73,8 @@ int tuck__connect_named(const char *text, const struct tuck_socket_attr *attr,
 {
 	struct tuck__addrs *addrs
 		__attribute__((__cleanup__(free_addrs))) = NULL;
-	const struct tuck_resolve_attr want = { .kind = attr->kind };
+	const struct tuck_resolve_attr want = { .family = family_of(attr),
+						.kind = attr->kind };
 	int first = 0, r;
 
 	r = tuck__addrs_of(&addrs, text, &want, deadline);
