@@ -1048,6 +1048,55 @@ TEST(a_forked_child_begins_without_threads)
 	fork_here();
 }
 
+/* More than libc keeps when it is freed. */
+struct forker {
+	char text[512 * 1024];
+};
+
+static atomic_int forked_status;
+
+static int fork_at_gate(void *arg)
+{
+	struct forker *f = arg;
+	int status;
+	pid_t pid;
+
+	wait_at_gate(NULL);
+	pid = fork();
+	if (pid == 0)
+		_exit(strcmp(f->text, "to exec") != 0);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	atomic_store(&forked_status, status);
+	return 0;
+}
+
+static void fork_elsewhere(void *arg)
+{
+	tuck_offload(fork_at_gate, arg, sizeof(struct forker), TUCK_FOREVER);
+	CHECK(false);
+}
+
+/* Nobody waits for it, but it reads what it was passed until it calls exec. */
+TEST(a_function_that_forks_keeps_its_argument)
+{
+	struct forker *f = calloc(1, sizeof(*f));
+	tuck_id id;
+
+	NOT_UNDER_TSAN("it knows no threads that fork");
+	CHECK(f);
+	strcpy(f->text, "to exec");
+	forked_status = -1;
+	id = go(fork_elsewhere, f);
+	WAIT_FOR(at_gate == 1);
+	CHECK_EQ(tuck_kill(id), 0);
+	finish(id);
+	open_gate();
+	WAIT_FOR(forked_status != -1);
+	CHECK_EQ(forked_status, 0);
+	no_call_is_left();
+	free(f);
+}
+
 /* -- all at once -- */
 
 static int pause_and_count(void *arg)

@@ -288,7 +288,10 @@ void tuck__call_tell(struct tuck__call_end end)
 
 /* -- fork -- */
 
-/* Nobody runs it in this process; its proc may be gone, too. */
+/*
+ * Nobody runs it in this process, but for a function that has forked: it may
+ * read what it was passed until it calls exec. Its proc may be gone, too.
+ */
 static void orphan(struct tuck__call *call)
 {
 	struct tuck__sched *home;
@@ -301,9 +304,9 @@ static void orphan(struct tuck__call *call)
 	left = end_call(call, -ECANCELED, &fd);
 	if (fd >= 0)
 		close(fd);
-	if (left)
+	if (left && !tuck__worker_runs(call))
 		call_free(call);
-	else if (tuck__find(id, &home) && home == tuck__tls)
+	else if (!left && tuck__find(id, &home) && home == tuck__tls)
 		tuck__far_wake(id);
 }
 

@@ -42,6 +42,7 @@ struct tuck__worker {
 
 static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
 static struct tuck__worker *workers;
+static __thread struct tuck__worker *self;
 
 /* -- more workers -- */
 
@@ -185,6 +186,11 @@ void tuck__workers_forget(void)
 	}
 }
 
+bool tuck__worker_runs(const struct tuck__call *call)
+{
+	return self && self->call == call;
+}
+
 /* -- a worker's life -- */
 
 /* With the lock: what is still queued is another worker's. */
@@ -324,6 +330,7 @@ static void *work(void *arg)
 	struct tuck__worker *w = arg;
 
 	pthread_setname_np(pthread_self(), "tuck-offload");
+	self = w;
 	tuck__fd_table = w->pool->fd_table;
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	pthread_cleanup_push(torn_away, w);

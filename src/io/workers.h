@@ -79,4 +79,7 @@ void tuck__workers_look(struct tuck__crew *pool);
 /* In a forked child there are none. */
 void tuck__workers_forget(void);
 
+/* Whether the calling thread is the one that runs it. */
+bool tuck__worker_runs(const struct tuck__call *call);
+
 #endif
