@@ -185,7 +185,7 @@ static bool take_from_others(struct tuck__sched *s, struct member *m)
 {
 	struct tuck_pool *pool = m->pool;
 	uint64_t first = tuck__random(&m->random);
-	int dead;
+	int dead = 0;		/* they are not counted in busy */
 
 	for (int i = 0; i < pool->n; i++) {
 		struct member *other = &pool->members[(first + (uint64_t)i) %
