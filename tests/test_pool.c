@@ -639,6 +639,29 @@ TEST(a_free_that_is_killed_ends_its_procs)
 	}
 }
 
+static void go_once(void *arg)
+{
+	pool_go(count, arg);
+}
+
+/* Who made its last tasklet may still be on its way out of the call. */
+TEST(a_pool_is_freed_when_its_last_tasklet_has_run)
+{
+	for (int i = 0; i < 100; i++) {
+		static atomic_int ran;
+		int proc;
+
+		make_pool(1);
+		atomic_store(&ran, 0);
+		proc = tuck_proc_start(NULL, go_once, &ran);
+		CHECK(proc >= 0);
+		while (!atomic_load(&ran))
+			sched_yield();
+		free_pool();
+		CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	}
+}
+
 /* -- whoever starts them ends -- */
 
 static void *go_and_end(void *arg)

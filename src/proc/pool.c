@@ -412,15 +412,20 @@ static struct member *own(const struct tuck_pool *pool)
 	return m->pool == pool ? m : NULL;
 }
 
+/* The pool may be freed when the tasklet has ended, which may be soon. */
 static tuck_id go_from_outside(struct tuck__sched *s, struct tuck_pool *pool,
 			       void (*fn)(void *), void *arg)
 {
 	tuck_id id;
 
+	atomic_fetch_add(&pool->users, 1);
 	tuck_waitgroup_add(&pool->busy, 1);
 	id = tuck__job_new(s, &pool->outside, fn, arg);
 	if (id < 0)
 		tuck_waitgroup_done(&pool->busy);
+	else
+		wake_one(pool);
+	unref(pool);
 	return id;
 }
 
@@ -434,12 +439,11 @@ tuck_id tuck_pool_go(struct tuck_pool *pool, void (*fn)(void *), void *arg)
 	TUCK__REQUIRE(s, tuck__sched_error());
 	TUCK__REQUIRE(has_procs(pool), -ESRCH);
 	m = own(pool);
-	if (m)
-		id = tuck__job_new(s, &m->jobs, fn, arg);
-	else if (atomic_load(&pool->freeing))
+	if (!m && atomic_load(&pool->freeing))
 		return -ECANCELED;
-	else
-		id = go_from_outside(s, pool, fn, arg);
+	if (!m)
+		return go_from_outside(s, pool, fn, arg);
+	id = tuck__job_new(s, &m->jobs, fn, arg);
 	if (id > 0)
 		wake_one(pool);
 	return id;
