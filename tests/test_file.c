@@ -263,7 +263,7 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
-/* Else the one at work would do what it has to with what has the number next. */
+/* Else the one at work would act on what has the number next. */
 TEST(a_late_call_keeps_its_number)
 {
 	int fd[2], first, second, next;
