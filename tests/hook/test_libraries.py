@@ -4,7 +4,7 @@
 Usage: test_libraries.py HOOK PROGRAM...
 
 HOOK is preloaded; a PROGRAM is with_curl or another one of this folder, or
-httpd. Each request takes 200 ms at its server, and all of them little longer.
+httpd. A server answers nobody until it holds the requests of all.
 """
 import contextlib
 import glob
@@ -22,9 +22,6 @@ from kit import Skip, client, main, need, server, test, text, until
 HOOK = os.path.abspath(sys.argv[1])
 PROGRAMS = {os.path.basename(path): path for path in sys.argv[2:]}
 MANY = 500
-SAYS = re.compile(r"(\d+) requests, (\d+) begun at the first end, "
-                  r"(\d+) threads, total (\d+) ms, slowest (\d+) ms, "
-                  r"sum (\d+) ms\n")
 
 
 def program(name):
@@ -39,14 +36,33 @@ def free_port():
         return s.getsockname()[1]
 
 
-def crowd(name, where):
-    """All wait at once, in one thread; none waits for another one's end."""
-    said = text(program(name), where, MANY, LD_PRELOAD=HOOK)
-    print("#", name, said.strip(), file=sys.stderr)
-    n, begun, threads, total, slowest, added = map(
-        int, SAYS.fullmatch(said).groups())
-    assert (n, begun, threads) == (MANY, MANY, 1), said
-    assert slowest >= 200 and total * 10 < added, said
+def crowd(name, where, held, let_go):
+    """All n ask at once, in one thread.
+
+    held() says how many requests the server has and has not answered;
+    let_go() has it answer them.
+    """
+    most = 0
+
+    def holds_all():
+        nonlocal most
+        most = max(most, held())
+        assert p.poll() is None, f"{p.returncode}, {most} were held at once"
+        return most == MANY
+
+    with subprocess.Popen([program(name), str(where), str(MANY)],
+                          stdout=subprocess.PIPE, text=True,
+                          env=dict(os.environ, LD_PRELOAD=HOOK)) as p:
+        try:
+            until(holds_all)
+            let_go()
+            said = p.stdout.read()
+            p.wait()
+        finally:
+            print(f"# {name}: {most} held at once", file=sys.stderr)
+            p.kill()
+    assert p.returncode == 0, p.returncode
+    assert said == f"{MANY} requests, 1 threads\n", said
 
 
 @contextlib.contextmanager
@@ -74,9 +90,27 @@ def daemon(*cmd, ready, stop, **more):
 @test
 def curl():
     program("with_curl")
-    with tempfile.TemporaryDirectory() as root, \
-            server(program("httpd"), root, "127.0.0.1:0") as h:
-        crowd("with_curl", f"http://{h.at}/slow/200")
+    requests = []
+    with socket.create_server(("127.0.0.1", 0), backlog=MANY) as s, \
+            contextlib.ExitStack() as connections:
+        s.setblocking(False)
+
+        def held():
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    c = connections.enter_context(s.accept()[0])
+                    c.setblocking(True)
+                    assert c.recv(1).startswith(b"G")
+                    requests.append(c)
+            return len(requests)
+
+        def answer():
+            for c in requests:
+                c.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n"
+                          b"Connection: close\r\n\r\nHello, world!\n")
+
+        crowd("with_curl", "http://127.0.0.1:%d/" % s.getsockname()[1],
+              held, answer)
 
 
 @test
@@ -85,15 +119,24 @@ def hiredis():
     need("redis-server", "redis-cli")
     port = free_port()
 
+    cli = ["redis-cli", "-p", str(port)]
+
     def answers():
-        return subprocess.run(["redis-cli", "-p", str(port), "ping"],
-                              stdout=subprocess.DEVNULL,
+        return subprocess.run([*cli, "ping"], stdout=subprocess.DEVNULL,
                               stderr=subprocess.DEVNULL).returncode == 0
+
+    def held():
+        said = text(*cli, "info", "clients")
+        return int(re.search(r"blocked_clients:(\d+)", said)[1])
+
+    def push():
+        text(*cli, "eval", "for i = 0, ARGV[1] - 1 do "
+             "redis.call('rpush', 'list' .. i, 'x') end", 0, MANY)
 
     with tempfile.TemporaryDirectory() as top, \
             daemon("redis-server", "--port", port, "--bind", "127.0.0.1",
                    "--save", "", "--dir", top, ready=answers, stop=15):
-        crowd("with_hiredis", port)
+        crowd("with_hiredis", port, held, push)
 
 
 def as_user(name):
@@ -104,9 +147,32 @@ def as_user(name):
     return ["setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"]
 
 
+def psql(where):
+    return ["psql", "-XAtq", "-v", "ON_ERROR_STOP=1", where]
+
+
+def waiting(where):
+    """How many wait for a lock."""
+    return int(text(*psql(where), "-c", "select count(*) from pg_locks "
+                    "where locktype = 'advisory' and not granted"))
+
+
+@contextlib.contextmanager
+def locked(where):
+    """A session has the lock, until unlock() ends it."""
+    with subprocess.Popen(psql(where), stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as p:
+        p.stdin.write("select 'locked' from pg_advisory_lock(1);\n")
+        p.stdin.flush()
+        said = p.stdout.readline()
+        assert said == "locked\n", said
+        yield p.stdin.close
+
+
 @test
 def libpq():
     program("with_libpq")
+    need("psql")
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"))
     if not folders:
         raise Skip("no PostgreSQL server")
@@ -127,8 +193,11 @@ def libpq():
         with daemon(*user, f"{tools}/postgres", "-D", f"{top}/data", "-k", top,
                     "-c", "listen_addresses=", "-c", "fsync=off",
                     "-c", f"max_connections={MANY + 20}",
+                    "-c", "deadlock_timeout=1h",
                     ready=answers, stop=2):
-            crowd("with_libpq", f"host={top} user=tuck dbname=postgres")
+            where = f"host={top} user=tuck dbname=postgres"
+            with locked(where) as unlock:
+                crowd("with_libpq", where, lambda: waiting(where), unlock)
 
 
 @test

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Many clients of a Redis server by hiredis, each of which waits for a list
- * that stays empty. Usage: with_hiredis PORT N
+ * Many clients of a Redis server by hiredis, each of which waits until
+ * something is put in its list. Usage: with_hiredis PORT N
  */
 #include <hiredis/hiredis.h>
 #include <string.h>
@@ -19,8 +19,8 @@ static void ask(int number)
 	r = redisCommand(c, "SET key%d value%d", number, number);
 	must(r && r->type == REDIS_REPLY_STATUS, c->errstr);
 	freeReplyObject(r);
-	r = redisCommand(c, "BLPOP empty%d 0.2", number);
-	must(r && r->type == REDIS_REPLY_NIL, c->errstr);
+	r = redisCommand(c, "BLPOP list%d 0", number);
+	must(r && r->type == REDIS_REPLY_ARRAY, c->errstr);
 	freeReplyObject(r);
 	r = redisCommand(c, "GET key%d", number);
 	must(r && r->type == REDIS_REPLY_STRING, c->errstr);
