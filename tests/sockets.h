@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -122,6 +123,34 @@ static inline int raw_listen(struct sockaddr_in *ret_addr)
 	CHECK_EQ(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
 	*ret_addr = addr;
 	return fd;
+}
+
+/* The backlog that a TCP listener has by the kernel's word, or -1: no word. */
+static inline int backlog_of(int listener)
+{
+	struct tcp_info info = { .tcpi_state = 0 };
+	socklen_t len = sizeof(info);
+
+	if (getsockopt(listener, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+	    info.tcpi_state != TCP_LISTEN)
+		return -1;
+	return (int)info.tcpi_sacked;
+}
+
+/* Until the backlog, a short one, is full: the kernel answers nobody then. */
+static inline void fill_backlog(int listener, const char *text)
+{
+	for (int i = 0, late = 0; i < 20; i++) {
+		int r = tuck_tcp_connect(text, tuck_after(TUCK_MS(50)));
+
+		CHECK(r >= 0 || r == -ETIMEDOUT);
+		late = r < 0 ? late + 1 : 0;
+		if (late == 2)	/* one may be a busy machine's fault */
+			return;
+	}
+	if (backlog_of(listener) >= 0)
+		check_fail(CHECK_AT, "the backlog is %d", backlog_of(listener));
+	SKIP("a backlog without end");
 }
 
 /* A TCP connection made without Tuck: neither end is known, both block. */

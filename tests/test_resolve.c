@@ -526,20 +526,6 @@ TEST(a_local_address_chooses_the_family)
 	CHECK_EQ(tuck_connect(port_text, &local, patience()), -ECONNREFUSED);
 }
 
-/* What waits in the backlog of a full listener is never answered. */
-static void fill_backlog(const char *text)
-{
-	for (int i = 0, late = 0; i < 20; i++) {
-		int r = tuck_tcp_connect(text, tuck_after(TUCK_MS(50)));
-
-		CHECK(r >= 0 || r == -ETIMEDOUT);
-		late = r < 0 ? late + 1 : 0;
-		if (late == 2)
-			return;
-	}
-	SKIP("a backlog without end");
-}
-
 /* The first address of this name does not answer, the second one does. */
 static char half_deaf[32];
 
@@ -553,7 +539,7 @@ static void make_half_deaf(int fds[2])
 	fds[1] = tuck_tcp_listen(other, 0);
 	if (fds[1] == -EADDRINUSE)
 		SKIP("the port is somebody's");
-	fill_backlog(text);
+	fill_backlog(fds[0], text);
 	snprintf(half_deaf, sizeof(half_deaf), "three.test%s",
 		 strchr(text, ':'));
 }
