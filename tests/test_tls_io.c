@@ -270,6 +270,55 @@ TEST(handshakes_end_at_their_deadline)
 	CHECK(count_fds() <= fds + 2);	/* the poller's */
 }
 
+/* The first bytes of a client, as long as it hears nothing. */
+static ssize_t first_flight(char *bytes, size_t n)
+{
+	struct tuck_tls *tls;
+	ssize_t r;
+	int fd[2];
+
+	stream_pair(fd);
+	CHECK_EQ(tuck_tls_connect_fd(&tls, client_with(USUAL), fd[0], "a.test",
+				     TUCK_NOWAIT),
+		 -EAGAIN);
+	r = read(fd[1], bytes, n);
+	CHECK(r > 0 && (size_t)r < n);
+	close(fd[1]);
+	return r;
+}
+
+/* The peer neither reads nor says anything more. */
+TEST(handshakes_that_cannot_write_end_at_their_deadline)
+{
+	struct tuck_tls_ctx *server = server_for("DNS:a.test", USUAL);
+	struct tuck_tls_ctx *client = client_with(USUAL);
+	char hello[4096];
+	size_t n = (size_t)first_flight(hello, sizeof(hello));
+	struct tuck_tls *tls;
+
+	for (int i = 0; i < 4; i++) {
+		tuck_ns at = i < 2 ? tuck_after(TUCK_MS(5)) : TUCK_NOWAIT;
+		int fd[2], kept, left = -1, r;
+
+		stream_pair(fd);
+		kept = dup(fd[0]);	/* the call closes the other one */
+		stuff(fd[0]);
+		if (i % 2) {
+			raw_write(fd[1], hello, n);
+			r = tuck_tls_accept(&tls, server, fd[0], at);
+		} else {
+			r = tuck_tls_connect_fd(&tls, client, fd[0], "a.test",
+						at);
+		}
+		CHECK_EQ(r, i < 2 ? -ETIMEDOUT : -EAGAIN);
+		CHECK(tuck_now() >= at);
+		CHECK_EQ(ioctl(kept, FIONREAD, &left), 0);
+		CHECK_EQ(left, 0);	/* it had come to its answer */
+		close(kept);
+		close(fd[1]);
+	}
+}
+
 TEST(reading_goes_on_after_a_deadline)
 {
 	char c;
