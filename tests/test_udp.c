@@ -207,6 +207,28 @@ TEST(many_messages_in_one_call)
 	CHECK_EQ(tuck_recvmmsg(fd[0], in, MANY, 0, TUCK_NOWAIT), -EAGAIN);
 }
 
+/* All that are there; the kernel may take its time until they are. */
+TEST(one_call_takes_many_messages)
+{
+	tuck_ns end = patience();
+	int fd[2], most, got, r;
+
+	udp_pair(fd);
+	prepare_many();
+	do {
+		CHECK(tuck_now() < end);
+		CHECK_EQ(tuck_sendmmsg(fd[1], out, MANY, 0, patience()), MANY);
+		arrives(fd[0]);
+		settle();
+		for (got = most = 0; got < MANY; got += r) {
+			r = tuck_recvmmsg(fd[0], in, MANY, 0, patience());
+			CHECK(r > 0);
+			most = r > most ? r : most;
+		}
+	} while (most < MANY);
+	CHECK_EQ(got, MANY);
+}
+
 static int came;
 
 static void receive_many(void *arg)
