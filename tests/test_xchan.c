@@ -1222,10 +1222,12 @@ TEST(select_is_fair_among_shared_channels)
 
 #define CHANS	3
 #define WORKERS 6		/* in each proc */
+#define SOME	20		/* that a cancel, or a kill, has to come upon */
 
 static struct storm {
 	struct tuck_chan *chan[CHANS];
 	_Atomic(int64_t) sent, received, elements;
+	atomic_int cancelled;		/* calls */
 	atomic_int unsure;		/* killed in a call */
 	atomic_int over, living;
 	tuck_id _Atomic alive[PROCS * WORKERS];
@@ -1255,8 +1257,10 @@ static void account(int op, int64_t elem, int r)
 		atomic_fetch_add(&storm.received, elem);
 	if (r == 0)
 		atomic_fetch_add(&storm.elements, op == TUCK_SEND ? 1 : -1);
-	if (r == -ECANCELED)
+	if (r == -ECANCELED) {
+		atomic_fetch_add(&storm.cancelled, 1);
 		tuck_uncancel();
+	}
 	CHECK(r == 0 || r == -EAGAIN || r == -ETIMEDOUT || r == -ECANCELED);
 }
 
@@ -1326,6 +1330,11 @@ static void work_in_proc(void *arg)
 			 1);
 }
 
+static tuck_ns too_late(void)
+{
+	return tuck_after(TUCK_SEC(check_limit_s()) / 2);
+}
+
 /* What was sent was received, or is in a buffer still. */
 static void check_sums(void)
 {
@@ -1343,7 +1352,7 @@ static void check_sums(void)
 
 static void brew(int ms, bool cancel)
 {
-	tuck_ns end = tuck_after(TUCK_MS(ms));
+	tuck_ns end = tuck_after(TUCK_MS(ms)), last = too_late();
 	int proc[PROCS];
 	uint32_t random = 5;
 
@@ -1351,7 +1360,9 @@ static void brew(int ms, bool cancel)
 		storm.chan[i] = new_chan(sizeof(int64_t), (size_t)i);
 	for (int i = 0; i < PROCS; i++)
 		proc[i] = start(work_in_proc, (void *)(intptr_t)i);
-	while (tuck_now() < end || storm.sent < 100000) {
+	while (tuck_now() < end || storm.sent < 100000 ||
+	       (cancel && storm.cancelled < SOME)) {
+		CHECK(tuck_now() < last);
 		tuck_sleep(tuck_after(TUCK_US(50)));
 		if (cancel)
 			tuck_cancel(storm.alive[next_random(&random) %
@@ -1430,7 +1441,7 @@ static void keep_alive(void *arg)
  */
 TEST(killed_at_random_times)
 {
-	tuck_ns end = tuck_after(TUCK_MS(1500));
+	tuck_ns end = tuck_after(TUCK_MS(1500)), last = too_late();
 	int64_t elem, off;
 	uint32_t random = 7;
 	int proc[PROCS], kills = 0;
@@ -1439,7 +1450,8 @@ TEST(killed_at_random_times)
 		storm.chan[i] = new_chan(sizeof(int64_t), (size_t)i);
 	for (int i = 0; i < PROCS; i++)
 		proc[i] = start(keep_alive, (void *)(intptr_t)i);
-	while (tuck_now() < end || kills < 100) {
+	while (tuck_now() < end || kills < 100 || storm.unsure < SOME) {
+		CHECK(tuck_now() < last);
 		tuck_sleep(tuck_after(TUCK_US(300)));
 		kills += tuck_kill(storm.alive[next_random(&random) %
 					       (PROCS * WORKERS)]) == 0;
