@@ -2,10 +2,12 @@
 /* Child processes: what they get, how they end, that none is left over. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <tuck.h>
 
@@ -154,6 +156,83 @@ TEST(a_status_that_others_took)
 	CHECK_EQ(tuck_process_wait(p, NULL, patience()), -ECHILD);
 	CHECK_EQ(tuck_process_wait(p, NULL, patience()), -ECHILD);
 	CHECK_EQ(tuck_process_kill(p, SIGKILL), -ESRCH);
+	tuck_process_free(p);
+}
+
+/* A child that leads a group and has this number, or an error. */
+static pid_t start_as(pid_t pid)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD,
+				   .set_tid = (uintptr_t)&pid,
+				   .set_tid_size = 1 };
+	long r = syscall(SYS_clone3, &args, sizeof(args));
+
+	while (r == 0)
+		pause();
+	if (r < 0)
+		return -errno;
+	CHECK_EQ(setpgid(pid, pid), 0);
+	return pid;
+}
+
+/* A child whose status others took, and whose number is a stranger's. */
+static struct tuck_process *renumbered(const struct tuck_process_attr *attr)
+{
+	int r;
+
+	for (int tries = 0; tries < 100; tries++) {
+		struct tuck_process *p = spawn(attr, ARGV("true"));
+		pid_t pid = tuck_process_pid(p);
+
+		CHECK_EQ(waitpid(pid, NULL, 0), pid);
+		r = start_as(pid);
+		if (r == pid)
+			return p;
+		tuck_process_free(p);
+		if (r != -EEXIST)
+			break;
+	}
+	SKIP(r == -EEXIST ? "others take the numbers" :
+			    "not for this user, or not in this kernel");
+}
+
+TEST(a_stranger_with_its_number_lives)
+{
+	for (int group = 0; group < 2; group++)
+		for (int kill_it = 0; kill_it < 2; kill_it++) {
+			struct tuck_process_attr attr = { .group = group };
+			struct tuck_process *p = renumbered(&attr);
+			pid_t pid = tuck_process_pid(p);
+			int status;
+
+			if (kill_it)
+				CHECK_EQ(tuck_process_kill(p, SIGKILL), -ESRCH);
+			tuck_process_free(p);
+			/* Of two signals that end it, it is the first. */
+			CHECK_EQ(kill(pid, SIGTERM), 0);
+			CHECK_EQ(waitpid(pid, &status, 0), pid);
+			CHECK_EQ(WTERMSIG(status), SIGTERM);
+		}
+}
+
+/* Who leads a group may join another one of its session. */
+TEST(one_that_left_its_group_is_found)
+{
+	struct tuck_process_attr attr = { .group = 1, .out = TUCK_PIPE };
+	struct tuck_process *p;
+	char c;
+	int r;
+
+	r = tuck_process_spawn(&p, &attr,
+			       ARGV("perl", "-e",
+				    "setpgrp(0, getpgrp(getppid)) or die;"
+				    "syswrite(STDOUT, 'x'); sleep(1000)"));
+	if (r == -ENOENT)
+		SKIP("no perl");
+	CHECK_EQ(r, 0);
+	CHECK_EQ(tuck_read(tuck_process_fd(p, 1), &c, 1, patience()), 1);
+	CHECK_EQ(tuck_process_kill(p, SIGTERM), 0);
+	CHECK_EQ(ended(p).signum, SIGTERM);
 	tuck_process_free(p);
 }
 

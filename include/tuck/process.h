@@ -99,7 +99,9 @@ int tuck_process_wait(struct tuck_process *process,
 		      struct tuck_process_status *ret_status, tuck_ns deadline);
 
 /*
- * Send it a signal; one that leads a group or session, all of its group.
+ * Send it a signal; one that leads a group or session, all of its group, for
+ * as long as nobody has taken its status: then the number may be a stranger's.
+ * Who takes it by waitpid(2) must not do so in another thread at that moment.
  * Switches: no. Errors: -ESRCH when it was waited for, -ECHILD after a fork(2),
  * -EINVAL, -EPERM, -EXDEV.
  */

@@ -4,9 +4,11 @@
  * descriptor.
  *
  * Invariants:
- * 1. A child is not reaped but by us, or its pidfd says so (-ECHILD): so its
- *    number, and that of its group, is nobody else's while it has not ended
- *    here, and a signal finds the right one.
+ * 1. A child is not reaped but by us, or its pidfd says so: so its number, and
+ *    that of its group, is nobody else's while it has not ended here. The
+ *    pidfd is asked before the number is used, for there is no signal to a
+ *    group but by that. What remains: another thread of the program may reap
+ *    the child in between, and its number come round.
  * 2. Each child is reaped: by a wait, or when its handle is freed. An owned
  *    one is freed at the latest when its owner's block is given back.
  *    In the child of a fork(2) the handles are there, but the children are the
@@ -107,13 +109,23 @@ static bool is_ours(const struct tuck_process *p)
 
 /* -- the end -- */
 
-static int send_signal(const struct tuck_process *p, int signum)
+static int signal_it(const struct tuck_process *p, int signum)
 {
-	long r = p->leads ? kill(-p->pid, signum) :
-			    syscall(SYS_pidfd_send_signal, p->pidfd, signum,
-				    NULL, 0);
+	long r = syscall(SYS_pidfd_send_signal, p->pidfd, signum, NULL, 0);
 
 	return r < 0 ? -errno : 0;
+}
+
+static int send_signal(const struct tuck_process *p, int signum)
+{
+	if (!p->leads)
+		return signal_it(p, signum);
+	if (signal_it(p, 0) == -ESRCH)
+		return -ESRCH;
+	if (kill(-p->pid, signum) == 0)
+		return 0;
+	/* It may have left its group, which nobody else is in. */
+	return errno == ESRCH ? signal_it(p, signum) : -errno;
 }
 
 static void close_end(struct tuck_process *p, int which)
@@ -126,10 +138,8 @@ static void close_end(struct tuck_process *p, int which)
 static void forget(struct tuck_process *p)
 {
 	p->gone = true;
-	if (!p->ended && is_ours(p)) {
-		send_signal(p, SIGKILL);
+	if (!p->ended && is_ours(p) && send_signal(p, SIGKILL) != -ESRCH)
 		tuck__process_reap(p->pid);
-	}
 	for (int i = 0; i < 3; i++)
 		close_end(p, i);
 	tuck_fd_close(p->pidfd);
