@@ -10,7 +10,7 @@
 #include <tuck.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "sockets.h"
 
 static int fail_with, fail_times;
 
@@ -56,6 +56,136 @@ TEST(lack_of_room_is_told_and_loses_no_connection)
 		CHECK_EQ(tuck_fd_close(client), 0);
 		CHECK_EQ(tuck_fd_close(listener), 0);
 	}
+}
+
+static int late_result;
+
+static void accept_late(void *listener)
+{
+	late_result = 1;
+	late_result = tuck_accept(*(int *)listener, NULL, TUCK_FOREVER);
+}
+
+/* Nothing is closed meanwhile. Who sleeps for longer wakes up later. */
+TEST(a_lack_of_room_is_not_waited_out_for_long)
+{
+	static int listener;
+	int client;
+
+	listener = listen_with_client(&client);
+	fail_with = EMFILE;
+	fail_times = 1;
+	CHECK(tuck_go(accept_late, &listener) > 0);
+	WAIT_FOR(fail_times == 0);
+	CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(300))), 0);
+	settle();
+	CHECK_EQ(late_result, -EMFILE);
+	CHECK(tuck_accept(listener, NULL, TUCK_NOWAIT) >= 0);
+}
+
+/* -- shed load -- */
+
+static void connect_many(int listener, int *clients, int n)
+{
+	struct sockaddr_in addr;
+	socklen_t len = sizeof(addr);
+
+	CHECK_EQ(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+	for (int i = 0; i < n; i++) {
+		clients[i] = socket(AF_INET, SOCK_STREAM, 0);
+		CHECK_EQ(connect(clients[i], (struct sockaddr *)&addr, len), 0);
+	}
+}
+
+static void leave_no_room(void)
+{
+	struct rlimit limit;
+	int fd = dup(2);
+
+	close(fd);
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = (rlim_t)fd;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void make_room(void)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Whoever arrives while there is no descriptor learns so at once. */
+TEST(load_is_shed)
+{
+	int listener = tuck_tcp_listen("127.0.0.1:0", 0), spare = -1;
+	int clients[20], shed = 0, fds;
+	char c;
+
+	connect_many(listener, clients, 20);
+	CHECK_EQ(tuck_shed(listener, &spare), 0);
+	CHECK(spare >= 0 && (fcntl(spare, F_GETFD) & FD_CLOEXEC));
+	fds = count_fds();
+	leave_no_room();
+	while (shed < 20) {
+		int r;
+
+		arrives(listener);
+		CHECK_EQ(tuck_accept(listener, NULL, TUCK_NOWAIT), -EMFILE);
+		r = tuck_shed(listener, &spare);
+		CHECK(r > 0);
+		shed += r;
+		CHECK(spare >= 0);
+	}
+	CHECK_EQ(shed, 20);
+	for (int i = 0; i < 20; i++)
+		CHECK_EQ(read(clients[i], &c, 1), 0);
+	CHECK_EQ(tuck_shed(listener, &spare), 0);
+	CHECK_EQ(count_fds(), fds);
+	make_room();
+	connect_many(listener, clients, 1);
+	CHECK(tuck_accept(listener, NULL, patience()) >= 0);
+}
+
+TEST(shedding_has_a_bound)
+{
+	static int clients[300];
+	int listener = tuck_tcp_listen("127.0.0.1:0", 0), spare = -1, shed = 0;
+
+	make_room();
+	if (backlog_of(listener) < 300)
+		SKIP("a short backlog");
+	CHECK_EQ(tuck_shed(listener, &spare), 0);
+	connect_many(listener, clients, 300);
+	while (shed < 300) {
+		int r = tuck_shed(listener, &spare);
+
+		CHECK(r >= 0 && r <= 256);
+		shed += r;
+	}
+}
+
+TEST(shedding_without_a_spare_one)
+{
+	int listener = tuck_tcp_listen("127.0.0.1:0", 0), client, spare = -1;
+
+	connect_many(listener, &client, 1);
+	arrives(listener);
+	leave_no_room();
+	CHECK_EQ(tuck_shed(listener, &spare), -EMFILE);
+	CHECK_EQ(spare, -1);
+	make_room();
+	CHECK_EQ(tuck_shed(listener, &spare), 0);
+	CHECK_EQ(tuck_shed(listener, NULL), -EINVAL);
+	CHECK_EQ(tuck_shed(-1, &spare), -EBADF);
+	CHECK_EQ(tuck_shed(client, &spare), -EINVAL);
+	CHECK(spare >= 0);
+	CHECK_EQ(tuck_shed(listener, &spare), 1);
+	fail_with = EMFILE;		/* somebody was faster */
+	fail_times = 1;
+	CHECK_EQ(tuck_shed(listener, &spare), -EMFILE);
 }
 
 TEST(connections_that_are_gone_are_skipped)

@@ -544,10 +544,11 @@ TEST(connection_is_not_lost_by_an_accept_without_memory)
 /* A proc that cannot begin at all. */
 static void *accept_without_proc(void *arg)
 {
-	int fd = *(int *)arg, pair[2];
+	int fd = *(int *)arg, pair[2] = { -1, -1 };
 
 	tuck__fault_set(1, 1);
 	CHECK_EQ(tuck_accept(fd, NULL, TUCK_FOREVER), -ENOMEM);
+	CHECK_EQ(tuck_shed(fd, pair), -ENOMEM);
 	CHECK_EQ(tuck_tcp_connect("127.0.0.1:1", TUCK_FOREVER), -ENOMEM);
 	CHECK_EQ(tuck_tcp_listen("127.0.0.1:0", 0), -ENOMEM);
 	CHECK_EQ(tuck_fd_wait(fd, TUCK_READABLE, TUCK_FOREVER), -ENOMEM);

@@ -118,9 +118,23 @@ int tuck_listen(const char *addr, const struct tuck_socket_attr *attr);
  * -EAGAIN for TUCK_NOWAIT, -EINVAL for a negative deadline. -EMFILE,
  * -ENFILE, -ENOBUFS and -ENOMEM are told only after the other tasklets had
  * 10 ms to run (or until a descriptor was closed), so that a loop which just
- * tries again does not spin; the connection still waits in the backlog.
+ * tries again does not spin; the connection still waits in the backlog, and
+ * when that is full the kernel answers nobody; see tuck_shed().
  */
 int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline);
+
+/*
+ * Shed load after -EMFILE or -ENFILE: accept and close at once who waits in
+ * the backlog, at most 256, so that they need not wait for their own
+ * deadlines; returns how many. To that end *spare, a descriptor which is good
+ * for nothing else, is closed for the time of the call (as libuv and libev
+ * do). If it is -1, one is made, and nobody's connection is closed: do so
+ * before. It is the caller's, and -1 after a call if another thread was faster.
+ * Switches: no.
+ * Errors: -EINVAL for NULL, -EBADF; where *spare is -1, -EMFILE, -ENFILE and
+ * -ENOMEM; those of accept(2) where no connection was closed.
+ */
+int tuck_shed(int fd, int *spare);
 
 /*
  * Connect, as a stream unless attr has another kind; returns the descriptor.

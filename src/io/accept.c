@@ -2,11 +2,13 @@
 /* Accept connections, of any kind. */
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/eventfd.h>
 
 #include "io/socket.h"
 #include "io/try.h"
 
 #define ROOM_WAIT	TUCK_MS(10)
+#define SHED_MAX	256
 
 /*
  * The connection, not the listener, is at fault: accept(2), "Notes". Of the
@@ -106,5 +108,45 @@ int tuck_accept(int fd, struct tuck_addr *ret_addr, tuck_ns deadline)
 		       0);
 	if (no_room(r) && deadline != TUCK_NOWAIT)
 		return wait_for_room(r, deadline);
+	return r;
+}
+
+/* -- shed load -- */
+
+static int make_spare(int *spare)
+{
+	*spare = eventfd(0, EFD_CLOEXEC);
+	return *spare < 0 ? -errno : 0;
+}
+
+/* Nothing that waits for a descriptor is told of those that are closed here. */
+static int close_waiting(int listener)
+{
+	struct tuck_addr addr;
+	int n = 0, r;
+
+	do {
+		r = next_connection(listener, &addr);
+		if (r >= 0)
+			close(r);
+	} while (r >= 0 && ++n < SHED_MAX);
+	return n > 0 || r == -EAGAIN ? n : r;
+}
+
+int tuck_shed(int fd, int *spare)
+{
+	struct tuck__fd *f;
+	int r = tuck__try(fd, TUCK_NOWAIT, TUCK__FD_FIRST, &f);
+
+	TUCK__REQUIRE(spare, -EINVAL);
+	if (r == 0)
+		r = tuck__fd_unblock(fd, f);
+	if (r < 0)
+		return r;
+	if (*spare < 0)
+		return make_spare(spare);
+	close(*spare);
+	r = close_waiting(fd);
+	make_spare(spare);
 	return r;
 }
