@@ -3,8 +3,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "offloads.h"
@@ -379,6 +382,86 @@ TEST(a_write_without_room_says_how_much_there_was)
 		 (ssize_t)MUCH - 1000);
 	CHECK_EQ(tuck_file_pwrite(fd, data, 1, MUCH, TUCK_FOREVER), -EFBIG);
 	free(data);
+}
+
+/* What was synced: descriptors' inodes and the call, in order. */
+static struct {
+	ino_t inode;
+	char call;
+	bool on_main;
+} synced[8];
+
+static atomic_int n_synced;
+static pthread_t main_thread;
+
+static int note_sync(int fd, char call)
+{
+	int i = atomic_fetch_add(&n_synced, 1);
+	struct stat st;
+
+	if (i < 8 && fstat(fd, &st) == 0) {
+		synced[i].inode = st.st_ino;
+		synced[i].call = call;
+		synced[i].on_main = pthread_equal(pthread_self(), main_thread);
+	}
+	return (int)syscall(call == 'f' ? SYS_fsync : SYS_fdatasync, fd);
+}
+
+int fsync(int fd)
+{
+	return note_sync(fd, 'f');
+}
+
+int fdatasync(int fd)
+{
+	return note_sync(fd, 'd');
+}
+
+static void check_synced(int i, char call, ino_t inode)
+{
+	CHECK(n_synced > i);
+	CHECK_EQ(synced[i].call, call);
+	CHECK_EQ(synced[i].inode, inode);
+	CHECK(!synced[i].on_main);
+}
+
+static ino_t inode_of(const char *path)
+{
+	struct stat st;
+
+	CHECK_EQ(stat(path, &st), 0);
+	return st.st_ino;
+}
+
+TEST(syncs_are_asked_of_the_kernel_by_a_worker)
+{
+	int fd;
+
+	main_thread = pthread_self();
+	use_dir();
+	fd = open_new("data");
+	CHECK_EQ(tuck_file_fsync(fd, TUCK_FOREVER), 0);
+	CHECK_EQ(n_synced, 1);
+	check_synced(0, 'f', inode_of(in_dir("data")));
+	CHECK_EQ(tuck_file_fdatasync(fd, TUCK_FOREVER), 0);
+	CHECK_EQ(n_synced, 2);
+	check_synced(1, 'd', inode_of(in_dir("data")));
+}
+
+/* The file, then the folder that has its name. */
+TEST(a_save_syncs_the_file_and_its_folder)
+{
+	main_thread = pthread_self();
+	use_dir();
+	CHECK_EQ(tuck_file_save(in_dir("it"), "x", 1, 0600, TUCK_FOREVER), 0);
+	CHECK_EQ(n_synced, 2);
+	check_synced(0, 'f', inode_of(in_dir("it")));
+	check_synced(1, 'f', inode_of(dir));
+	CHECK_EQ(chdir(dir), 0);
+	CHECK_EQ(tuck_file_save("here", "x", 1, 0600, TUCK_FOREVER), 0);
+	CHECK_EQ(n_synced, 4);
+	check_synced(2, 'f', inode_of("here"));
+	check_synced(3, 'f', inode_of(dir));
 }
 
 TEST(sync_and_truncate)

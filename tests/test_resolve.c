@@ -574,7 +574,7 @@ TEST(late_for_its_group_while_an_address_is_tried)
 	struct tuck_group *group;
 	char text[TUCK_ADDR_TEXT];
 
-	fill_backlog(local_text(listener, text));
+	fill_backlog(listener, local_text(listener, text));
 	snprintf(deaf_at_last, sizeof(deaf_at_last), "deaf.test%s",
 		 strchr(text, ':'));
 	CHECK_EQ(tuck_group_new(&group, tuck_after(TUCK_MS(50))), 0);
