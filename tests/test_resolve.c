@@ -5,8 +5,11 @@
  */
 #include <dlfcn.h>
 #include <netdb.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "offloads.h"
@@ -115,6 +118,35 @@ TEST(hosts_are_known)
 	CHECK_STR(text, "127.0.0.1:0");
 	CHECK_EQ(asked, 2);
 	CHECK_EQ(on_main, 0);
+}
+
+/* The file has this text for this process alone, or it has no right to that. */
+static void cover(const char *path, const char *text)
+{
+	char from[] = "/tmp/tuck-resolve-XXXXXX";
+	int fd = mkstemp(from), r;
+
+	CHECK(fd >= 0);
+	raw_write(fd, text, strlen(text));
+	CHECK_EQ(fchmod(fd, 0644), 0);
+	close(fd);
+	r = unshare(CLONE_NEWNS) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount(from, path, NULL, MS_BIND, NULL) < 0;
+	unlink(from);
+	if (r)
+		SKIP("no mounts of one's own");
+}
+
+TEST(the_file_of_hosts_is_asked)
+{
+	char text[TUCK_ADDR_TEXT];
+
+	if (access("/run/nscd/socket", F_OK) == 0)
+		SKIP("another process reads the file");
+	cover("/etc/hosts", "192.0.2.77 only.hosts.test\n");
+	CHECK_EQ(resolve("only.hosts.test:80", text), 1);
+	CHECK_STR(text, "192.0.2.77:80");
 }
 
 TEST(a_name_may_end_at_the_root)
