@@ -48,6 +48,12 @@ int __wrap_dup3(int fd, int as, int flags)
 	return __real_dup3(fd, as, flags);
 }
 
+void __wrap_closefrom(int first)
+{
+	tuck__hook_closing(first < 0 ? 0 : (unsigned)first, ~0u);
+	__real_closefrom(first);
+}
+
 int __wrap_close_range(unsigned first, unsigned last, int flags)
 {
 	if (first <= last && !(flags & CLOSE_RANGE_CLOEXEC))

@@ -56,6 +56,8 @@ X(ssize_t, sendfile, (int fd, int file, off_t *offset, size_t n),	\
 	(fd, file, offset, n))						\
 X(ssize_t, sendfile64, (int fd, int file, off_t *offset, size_t n),	\
 	(fd, file, offset, n))						\
+X(ssize_t, splice, (int in, off64_t *in_at, int out, off64_t *out_at,	\
+	size_t n, unsigned flags), (in, in_at, out, out_at, n, flags))	\
 X(int, connect, (int fd, const struct sockaddr *addr, socklen_t len),	\
 	(fd, addr, len))						\
 X(int, accept, (int fd, struct sockaddr *addr, socklen_t *len),	\
@@ -65,6 +67,7 @@ X(int, accept4, (int fd, struct sockaddr *addr, socklen_t *len,	\
 X(int, close, (int fd), (fd))						\
 X(int, close_range, (unsigned first, unsigned last, int flags),	\
 	(first, last, flags))						\
+X(void, closefrom, (int first), (first))				\
 X(int, dup2, (int fd, int as), (fd, as))				\
 X(int, dup3, (int fd, int as, int flags), (fd, as, flags))		\
 X(int, poll, (struct pollfd *fds, nfds_t n, int ms), (fds, n, ms))	\
@@ -94,6 +97,8 @@ X(int, nanosleep, (const struct timespec *t, struct timespec *left),	\
 X(int, clock_nanosleep, (clockid_t clock, int flags,			\
 	const struct timespec *t, struct timespec *left),		\
 	(clock, flags, t, left))					\
+X(int, thrd_sleep, (const struct timespec *t, struct timespec *left),	\
+	(t, left))							\
 X(int, sched_yield, (void), ())						\
 X(int, pthread_join, (pthread_t thread, void **ret), (thread, ret))	\
 X(int, pthread_timedjoin_np, (pthread_t thread, void **ret,		\

@@ -109,6 +109,16 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 	return -r;
 }
 
+/* Libc's own thrd_sleep has the clock of nanosleep(), and these results. */
+int __wrap_thrd_sleep(const struct timespec *t, struct timespec *left)
+{
+	if (!tuck__hook_on())
+		return __real_thrd_sleep(t, left);
+	if (__wrap_nanosleep(t, left) == 0)
+		return 0;
+	return errno == EINTR ? -1 : -2;
+}
+
 /* Whoever spins until another one has done something may wait for a tasklet. */
 int __wrap_sched_yield(void)
 {
