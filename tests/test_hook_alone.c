@@ -3,12 +3,17 @@
  * Each call of libc's that may wait does so alone: it has begun, it has not
  * ended, and another tasklet runs, which is what lets it end.
  */
+#include <netdb.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
 #include <threads.h>
 #include <time.h>
 
 #include "hooked.h"
+#include "offloads.h"
 
 static struct {
 	const struct call *call;
@@ -132,6 +137,431 @@ HOOKED_TEST(thrd_sleep_says_what_libc_says)
 
 	CHECK_EQ(thrd_sleep(&bad, NULL), -2);
 	CHECK_EQ(thrd_sleep(&t, NULL), 0);
+}
+
+/* -- joins -- */
+
+static pthread_t thread;
+static atomic_int go_on;
+
+static void *end_when_told(void *arg)
+{
+	tuck_ns end = patience();
+
+	while (!atomic_load(&go_on) && tuck_now() < end)
+		usleep(200);
+	return arg;
+}
+
+static void start_thread(void)
+{
+	atomic_store(&go_on, 0);
+	CHECK_EQ(pthread_create(&thread, NULL, end_when_told, &go_on), 0);
+}
+
+static void end_thread(void)
+{
+	atomic_store(&go_on, 1);
+}
+
+static void by_join(void)
+{
+	void *ret;
+
+	CHECK_EQ(pthread_join(thread, &ret), 0);
+	CHECK(ret == &go_on);
+}
+
+static void by_timedjoin(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+	void *ret;
+
+	CHECK_EQ(pthread_timedjoin_np(thread, &ret, &t), 0);
+	CHECK(ret == &go_on);
+}
+
+static void by_clockjoin(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+	void *ret;
+
+	CHECK_EQ(pthread_clockjoin_np(thread, &ret, CLOCK_MONOTONIC, &t), 0);
+	CHECK(ret == &go_on);
+}
+
+HOOKED_TEST(joins)
+{
+	static const struct call calls[] = {
+		{ "pthread_join", start_thread, by_join, end_thread },
+		{ "pthread_timedjoin_np", start_thread, by_timedjoin,
+		  end_thread },
+		{ "pthread_clockjoin_np", start_thread, by_clockjoin,
+		  end_thread },
+	};
+
+	CHECK_ALONE(calls);
+}
+
+/* -- locks -- */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static sem_t sem;
+static mtx_t mtx;
+static cnd_t cnd;
+
+static void lock(void)
+{
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+}
+
+static void unlock(void)
+{
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+}
+
+static void by_lock(void)
+{
+	lock();
+	unlock();
+}
+
+static void by_timedlock(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(pthread_mutex_timedlock(&mutex, &t), 0);
+	unlock();
+}
+
+static void by_clocklock(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+
+	CHECK_EQ(pthread_mutex_clocklock(&mutex, CLOCK_MONOTONIC, &t), 0);
+	unlock();
+}
+
+static void lock_mtx(void)
+{
+	CHECK_EQ(mtx_init(&mtx, mtx_timed), thrd_success);
+	CHECK_EQ(mtx_lock(&mtx), thrd_success);
+}
+
+static void unlock_mtx(void)
+{
+	CHECK_EQ(mtx_unlock(&mtx), thrd_success);
+}
+
+static void by_mtx_lock(void)
+{
+	CHECK_EQ(mtx_lock(&mtx), thrd_success);
+	unlock_mtx();
+}
+
+static void by_mtx_timedlock(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(mtx_timedlock(&mtx, &t), thrd_success);
+	unlock_mtx();
+}
+
+static void wrlock(void)
+{
+	CHECK_EQ(pthread_rwlock_wrlock(&rwlock), 0);
+}
+
+static void rwunlock(void)
+{
+	CHECK_EQ(pthread_rwlock_unlock(&rwlock), 0);
+}
+
+static void by_wrlock(void)
+{
+	wrlock();
+	rwunlock();
+}
+
+static void by_rdlock(void)
+{
+	CHECK_EQ(pthread_rwlock_rdlock(&rwlock), 0);
+	rwunlock();
+}
+
+static void by_timedrdlock(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(pthread_rwlock_timedrdlock(&rwlock, &t), 0);
+	rwunlock();
+}
+
+static void by_timedwrlock(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(pthread_rwlock_timedwrlock(&rwlock, &t), 0);
+	rwunlock();
+}
+
+static void by_clockrdlock(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+
+	CHECK_EQ(pthread_rwlock_clockrdlock(&rwlock, CLOCK_MONOTONIC, &t), 0);
+	rwunlock();
+}
+
+static void by_clockwrlock(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+
+	CHECK_EQ(pthread_rwlock_clockwrlock(&rwlock, CLOCK_MONOTONIC, &t), 0);
+	rwunlock();
+}
+
+HOOKED_TEST(locks)
+{
+	static const struct call calls[] = {
+		{ "pthread_mutex_timedlock", lock, by_timedlock, unlock },
+		{ "pthread_mutex_clocklock", lock, by_clocklock, unlock },
+		{ "pthread_mutex_lock", lock, by_lock, unlock },
+		{ "mtx_timedlock", lock_mtx, by_mtx_timedlock, unlock_mtx },
+		{ "mtx_lock", lock_mtx, by_mtx_lock, unlock_mtx },
+		{ "timedrdlock", wrlock, by_timedrdlock, rwunlock },
+		{ "timedwrlock", wrlock, by_timedwrlock, rwunlock },
+		{ "clockrdlock", wrlock, by_clockrdlock, rwunlock },
+		{ "clockwrlock", wrlock, by_clockwrlock, rwunlock },
+		{ "pthread_rwlock_rdlock", wrlock, by_rdlock, rwunlock },
+		{ "pthread_rwlock_wrlock", wrlock, by_wrlock, rwunlock },
+	};
+
+	CHECK_ALONE(calls);
+}
+
+static void new_sem(void)
+{
+	CHECK_EQ(sem_init(&sem, 0, 0), 0);
+}
+
+static void post(void)
+{
+	CHECK_EQ(sem_post(&sem), 0);
+}
+
+static void by_sem_wait(void)
+{
+	CHECK_EQ(sem_wait(&sem), 0);
+}
+
+static void by_sem_timedwait(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(sem_timedwait(&sem, &t), 0);
+}
+
+static void by_sem_clockwait(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+
+	CHECK_EQ(sem_clockwait(&sem, CLOCK_MONOTONIC, &t), 0);
+}
+
+HOOKED_TEST(semaphores)
+{
+	static const struct call calls[] = {
+		{ "sem_timedwait", new_sem, by_sem_timedwait, post },
+		{ "sem_clockwait", new_sem, by_sem_clockwait, post },
+		{ "sem_wait", new_sem, by_sem_wait, post },
+	};
+
+	CHECK_ALONE(calls);
+}
+
+static void notify(void)
+{
+	lock();
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	unlock();
+}
+
+static void by_cond_wait(void)
+{
+	lock();
+	CHECK_EQ(pthread_cond_wait(&cond, &mutex), 0);
+	unlock();
+}
+
+static void by_cond_timedwait(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	lock();
+	CHECK_EQ(pthread_cond_timedwait(&cond, &mutex, &t), 0);
+	unlock();
+}
+
+static void by_cond_clockwait(void)
+{
+	struct timespec t = late(CLOCK_MONOTONIC);
+
+	lock();
+	CHECK_EQ(pthread_cond_clockwait(&cond, &mutex, CLOCK_MONOTONIC, &t), 0);
+	unlock();
+}
+
+static void new_cnd(void)
+{
+	CHECK_EQ(mtx_init(&mtx, mtx_timed), thrd_success);
+	CHECK_EQ(cnd_init(&cnd), thrd_success);
+}
+
+static void notify_cnd(void)
+{
+	CHECK_EQ(mtx_lock(&mtx), thrd_success);
+	CHECK_EQ(cnd_broadcast(&cnd), thrd_success);
+	unlock_mtx();
+}
+
+static void by_cnd_wait(void)
+{
+	CHECK_EQ(mtx_lock(&mtx), thrd_success);
+	CHECK_EQ(cnd_wait(&cnd, &mtx), thrd_success);
+	unlock_mtx();
+}
+
+static void by_cnd_timedwait(void)
+{
+	struct timespec t = late(CLOCK_REALTIME);
+
+	CHECK_EQ(mtx_lock(&mtx), thrd_success);
+	CHECK_EQ(cnd_timedwait(&cnd, &mtx, &t), thrd_success);
+	unlock_mtx();
+}
+
+HOOKED_TEST(conditions)
+{
+	static const struct call calls[] = {
+		{ "pthread_cond_timedwait", NULL, by_cond_timedwait, notify },
+		{ "pthread_cond_clockwait", NULL, by_cond_clockwait, notify },
+		{ "pthread_cond_wait", NULL, by_cond_wait, notify },
+		{ "cnd_timedwait", new_cnd, by_cnd_timedwait, notify_cnd },
+		{ "cnd_wait", new_cnd, by_cnd_wait, notify_cnd },
+	};
+
+	CHECK_ALONE(calls);
+}
+
+/* -- names: the threads that ask are busy -- */
+
+static char host_buf[4096];
+static struct hostent host, *found;
+static int host_err;
+
+static void go_far(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_offload_remote(NULL, wait_at_gate, NULL, 0, TUCK_FOREVER),
+		 7);
+}
+
+static void stop_asking(void)
+{
+	no_call_is_left();
+	atomic_store(&gate_open, 0);
+	atomic_store(&at_gate, 0);
+	go(go_far, NULL);
+	WAIT_FOR(atomic_load(&at_gate) == 1);
+}
+
+static void check_host(const struct hostent *h)
+{
+	CHECK(h);
+	CHECK_STR(h->h_name, "localhost");
+	CHECK_EQ(h->h_addrtype, AF_INET);
+	CHECK_MEM(h->h_addr_list[0], "\177\0\0\1", 4);
+}
+
+static void by_getaddrinfo(void)
+{
+	struct addrinfo *list;
+
+	CHECK_EQ(getaddrinfo("localhost", "80", NULL, &list), 0);
+	freeaddrinfo(list);
+}
+
+static void by_getnameinfo(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET };
+
+	sin.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_EQ(getnameinfo((struct sockaddr *)&sin, sizeof(sin), host_buf,
+			     sizeof(host_buf), NULL, 0, 0),
+		 0);
+	CHECK_STR(host_buf, "localhost");
+}
+
+static void by_gethostbyname(void)
+{
+	check_host(gethostbyname("localhost"));
+}
+
+static void by_gethostbyname2(void)
+{
+	check_host(gethostbyname2("localhost", AF_INET));
+}
+
+static void by_gethostbyaddr(void)
+{
+	check_host(gethostbyaddr("\177\0\0\1", 4, AF_INET));
+}
+
+static void by_gethostbyname_r(void)
+{
+	CHECK_EQ(gethostbyname_r("localhost", &host, host_buf, sizeof(host_buf),
+				 &found, &host_err),
+		 0);
+	check_host(found);
+}
+
+static void by_gethostbyname2_r(void)
+{
+	CHECK_EQ(gethostbyname2_r("localhost", AF_INET, &host, host_buf,
+				  sizeof(host_buf), &found, &host_err),
+		 0);
+	check_host(found);
+}
+
+static void by_gethostbyaddr_r(void)
+{
+	CHECK_EQ(gethostbyaddr_r("\177\0\0\1", 4, AF_INET, &host, host_buf,
+				 sizeof(host_buf), &found, &host_err),
+		 0);
+	check_host(found);
+}
+
+HOOKED_TEST(names)
+{
+	static const struct call calls[] = {
+		{ "getaddrinfo", stop_asking, by_getaddrinfo, open_gate },
+		{ "getnameinfo", stop_asking, by_getnameinfo, open_gate },
+		{ "gethostbyname", stop_asking, by_gethostbyname, open_gate },
+		{ "gethostbyname2", stop_asking, by_gethostbyname2, open_gate },
+		{ "gethostbyaddr", stop_asking, by_gethostbyaddr, open_gate },
+		{ "gethostbyname_r", stop_asking, by_gethostbyname_r,
+		  open_gate },
+		{ "gethostbyname2_r", stop_asking, by_gethostbyname2_r,
+		  open_gate },
+		{ "gethostbyaddr_r", stop_asking, by_gethostbyaddr_r,
+		  open_gate },
+	};
+
+	CHECK_EQ(tuck_offload_limit(2, 0), 0);	/* so one for names */
+	CHECK_ALONE(calls);
 }
 
 /* -- descriptors -- */
