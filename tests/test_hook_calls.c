@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Libc's names, joins and locks from tasklets, and the loader's callbacks. */
-#include <link.h>
+/* Libc's names, joins and locks from tasklets. */
 #include <netdb.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -290,42 +289,4 @@ HOOKED_TEST(a_lock_is_held_over_waits)
 	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
 	for (int i = 0; i < 50; i++)
 		CHECK_EQ(sem_wait(&sem), 0);
-}
-
-/* -- the loader -- */
-
-static int loader_fds[2];
-
-static void *write_late(void *arg)
-{
-	(void)arg;
-	while (!atomic_load(&go_on))
-		;
-	usleep(20000);
-	raw_write(loader_fds[1], "x", 1);
-	return NULL;
-}
-
-static int read_in_callback(struct dl_phdr_info *info, size_t n, void *arg)
-{
-	char c;
-
-	(void)info;
-	(void)n;
-	(void)arg;
-	atomic_store(&go_on, 1);
-	CHECK_EQ(read(loader_fds[0], &c, 1), 1);
-	CHECK_EQ(ran, 0);
-	return 1;
-}
-
-/* The loader's lock is held, so the thread waits (rule S7). */
-HOOKED_TEST(a_callback_of_the_loader_does_not_switch)
-{
-	stream_pair(loader_fds);
-	CHECK_EQ(pthread_create(&thread, NULL, write_late, NULL), 0);
-	go(run, NULL);
-	CHECK_EQ(dl_iterate_phdr(read_in_callback, NULL), 1);
-	CHECK_EQ(pthread_join(thread, NULL), 0);
-	WAIT_FOR(ran);
 }
