@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/un.h>
+#include <threads.h>
 #include <tuck.h>
 
 #include "sockets.h"
@@ -40,6 +41,12 @@ static void wait_recv(void *arg)
 static void wait_write(void *arg)
 {
 	CHECK_EQ(write(stuffed[0], arg, sizeof(junk)), sizeof(junk));
+}
+
+static void wait_splice(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(splice(ends[0], NULL, fd[1], NULL, 1, 0), 1);
 }
 
 static void wait_accept(void *arg)
@@ -78,6 +85,14 @@ static void wait_sleep(void *arg)
 {
 	(void)arg;
 	sleep(1000);
+}
+
+static void wait_thrd_sleep(void *arg)
+{
+	static const struct timespec t = { 1000, 0 };
+
+	(void)arg;
+	thrd_sleep(&t, NULL);
 }
 
 static void wait_block(void *arg)
@@ -142,6 +157,8 @@ TEST(waits_of_libc_keep_little)
 		{ "select", wait_select, 448 },
 		{ "epoll_wait", wait_epoll, 352 },
 		{ "sleep", wait_sleep, 144 },
+		{ "splice", wait_splice, 400 },
+		{ "thrd_sleep", wait_thrd_sleep, 144 },
 	};
 
 	set_up();
