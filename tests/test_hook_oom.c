@@ -68,6 +68,17 @@ static int call_select(void)
 								errno;
 }
 
+static int call_splice(void)
+{
+	int ends[2], r;
+
+	pipe_pair(ends);
+	r = splice(fds[0], NULL, ends[1], NULL, 1, 0) == 1 ? 0 : errno;
+	close(ends[0]);
+	close(ends[1]);
+	return r;
+}
+
 static int call_getaddrinfo(void)
 {
 	struct addrinfo *found;
@@ -146,6 +157,7 @@ HOOKED_TEST(without_memory_a_call_says_so)
 	fail_each(call_read, 2);	/* the proc's part, too */
 	fail_each(call_poll, 1);
 	fail_each(call_select, 2);
+	fail_each(call_splice, 1);
 	fail_each(call_getaddrinfo, 2);
 	fail_each(call_getnameinfo, 1);
 	fail_each(call_gethostbyname, 2);
