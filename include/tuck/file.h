@@ -16,7 +16,8 @@
  * A descriptor is closed by tuck_fd_close(), which may wait for what was not
  * synced: then tuck_file_fsync() first. A call that is still at work on it,
  * whose caller was late or killed, keeps the number from others until it has
- * ended. A null buffer is -EFAULT. Every call here: Errors: what its
+ * ended. A tasklet that waits here is not woken by the close, as those of io.h
+ * are. A null buffer is -EFAULT. Every call here: Errors: what its
  * namesake of section 2 of the manual says, and as tuck_offload().
  */
 #ifndef TUCK_FILE_H
