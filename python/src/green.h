@@ -71,7 +71,8 @@ struct thread {
 	struct green alive;		/* ring; main is not in it */
 	PyObject *trace;		/* settrace(), or NULL */
 	PyObject *no_args;		/* () */
-	PyObject *doomed;		/* list: let go of by other threads */
+	PyObject *doomed;		/* list: let go of by other threads, */
+					/* or in the garbage collector */
 	PyThreadState *ts;
 	unsigned long ident;		/* as threading.get_ident() */
 	Py_ssize_t refs;		/* greenlets that name it, and itself */
@@ -149,6 +150,9 @@ bool green_is_dead(const struct green *g);
 /* -- greenlet.c -- */
 
 PyGreenlet *green_new_main(struct thread *th);
+
+/* Nobody needs it. Afterwards it is dead, or lives on, or will be ended. */
+void green_end(PyGreenlet *self);
 
 /* g.throw() with what is given, which may be no exception at all. */
 PyObject *green_throw_checked(PyGreenlet *self, PyObject *type, PyObject *value,

@@ -130,6 +130,16 @@ static bool is_alive(const PyGreenlet *self)
 	       !self->pimpl->main;
 }
 
+/*
+ * Not while the collector is at work in a greenlet: it would run where that
+ * has its bytes, and the collector's list heads, which objects that are freed
+ * meanwhile are linked to, lie there.
+ */
+static bool may_kill(const struct thread *th)
+{
+	return th->current == th->main || !pystate_collecting(th->ts);
+}
+
 /* Let its own thread end it, when that uses greenlets again. */
 static int leave_to(struct thread *th, PyGreenlet *self)
 {
@@ -138,28 +148,30 @@ static int leave_to(struct thread *th, PyGreenlet *self)
 	return th->doomed ? PyList_Append(th->doomed, (PyObject *)self) : -1;
 }
 
-/* Nobody refers to it but the caller. Afterwards it is dead, or lives on. */
-static void end(PyGreenlet *self)
+void green_end(PyGreenlet *self)
 {
 	struct green *g = self->pimpl;
 	PyObject *type, *value, *traceback;
+	bool left = false;
 
 	if (!is_alive(self))
 		return;
 	PyErr_Fetch(&type, &value, &traceback);
 	if (g->orphan || g->thread->gone || _Py_IsFinalizing())
 		green_forget(g);
-	else if (g->thread == green_here)
+	else if (g->thread == green_here && may_kill(g->thread))
 		green_kill(self);
-	else if (leave_to(g->thread, self) < 0)
+	else if (leave_to(g->thread, self) == 0)
+		left = true;
+	else
 		PyErr_WriteUnraisable((PyObject *)self);
-	g->survivor = is_alive(self);
+	g->survivor = !left && is_alive(self);
 	PyErr_Restore(type, value, traceback);
 }
 
 static void green_finalize(PyObject *op)
 {
-	end((PyGreenlet *)op);
+	green_end((PyGreenlet *)op);
 }
 
 static int green_traverse(PyObject *op, visitproc visit, void *arg)
@@ -216,7 +228,7 @@ static bool survives_again(PyGreenlet *self)
 	if (!is_alive(self))
 		return false;
 	Py_SET_REFCNT((PyObject *)self, 1);
-	end(self);
+	green_end(self);
 	Py_SET_REFCNT((PyObject *)self, Py_REFCNT(self) - 1);
 	if (Py_REFCNT(self) == 0)
 		return false;

@@ -283,6 +283,11 @@ static int exec(PyObject *module)
 				"greenlets are for the main interpreter only");
 		return -1;
 	}
+	if (!pystate_fits()) {
+		PyErr_SetString(PyExc_ImportError,
+				"built for another release of this Python");
+		return -1;
+	}
 	if (set_up() < 0 || add_to_type(module) < 0 ||
 	    PyModule_AddFunctions(module, green_registry) < 0 ||
 	    add(module, "greenlet", (PyObject *)&PyGreenlet_Type) < 0 ||

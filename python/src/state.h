@@ -27,6 +27,12 @@
 #define TUCK_PY_STATE_H
 
 #include <Python.h>
+#include <stdbool.h>
+
+#undef _PyGC_FINALIZED		/* which the following has as a function */
+#define Py_BUILD_CORE 1
+#include <internal/pycore_interp.h>
+#undef Py_BUILD_CORE
 
 #if PY_VERSION_HEX < 0x03090000
 #error "CPython before 3.9 is not supported"
@@ -60,6 +66,30 @@ static inline PyObject *pystate_newref(PyObject *op)
 #if PY_VERSION_HEX >= 0x030d0000
 #define _Py_IsFinalizing Py_IsFinalizing
 #endif
+
+/* The garbage collector is at work, in whichever flow of control. */
+static inline bool pystate_collecting(const PyThreadState *ts)
+{
+	return ts->interp->gc.collecting;
+}
+
+/* Whether the collector's state is where the headers said that it is. */
+static inline bool pystate_fits(void)
+{
+#if PY_VERSION_HEX >= 0x030a0000	/* before, one cannot ask */
+	const PyInterpreterState *interp = PyInterpreterState_Get();
+	int before = PyGC_Disable();
+	bool fits = !interp->gc.enabled;
+
+	PyGC_Enable();
+	fits = fits && interp->gc.enabled == 1;
+	if (!before)
+		PyGC_Disable();
+	return fits;
+#else
+	return true;
+#endif
+}
 
 /* n functions that trace are running in this greenlet. */
 static inline void pystate_tracing(PyThreadState *ts, int n)

@@ -61,6 +61,17 @@ void thread_leave(struct green *g)
 
 /* -- its end -- */
 
+/* They may hold themselves, so to let them go would not be enough. */
+static void end_doomed(struct thread *th)
+{
+	PyObject *doomed = th->doomed;
+
+	th->doomed = NULL;
+	for (Py_ssize_t i = 0; i < PyList_GET_SIZE(doomed); i++)
+		green_end((PyGreenlet *)PyList_GET_ITEM(doomed, i));
+	Py_DECREF(doomed);
+}
+
 /*
  * Each of them once: who catches GreenletExit and waits again lives on. Not
  * while the interpreter ends, when what they would use is gone already.
@@ -101,7 +112,8 @@ static void thread_end(struct thread *th)
 	PyObject *type, *value, *traceback;
 
 	PyErr_Fetch(&type, &value, &traceback);
-	Py_CLEAR(th->doomed);
+	if (th->doomed)
+		end_doomed(th);
 	Py_CLEAR(th->trace);
 	end_all(th);
 	green_here = NULL;
@@ -184,13 +196,9 @@ struct thread *thread_make(void)
 struct thread *thread_tidy(void)
 {
 	struct thread *th = thread_here();
-	PyObject *doomed;
 
-	if (!th || !th->doomed)
-		return th;
-	doomed = th->doomed;
-	th->doomed = NULL;
-	Py_DECREF(doomed);	/* they are freed here, so they are killed */
+	if (th && th->doomed && !pystate_collecting(th->ts))
+		end_doomed(th);
 	return th;
 }
 

@@ -205,6 +205,37 @@ class Cycles(unittest.TestCase):
         alive.pop().switch()
         self.assertEqual(found, [True])
 
+    def test_collected_in_a_greenlet(self):
+        """Some of the garbage lies where the collector itself runs."""
+        def collect():
+            gc.collect()
+            return len(ended), getcurrent().parent.switch()
+
+        def run(thing):
+            try:
+                thing.me.parent.switch()
+            finally:
+                ended.append(thing)
+
+        ended = []
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        for _ in range(200):
+            thing = Thing()
+            thing.me = greenlet.greenlet(run)
+            thing.me.switch(thing)
+        ref = weakref.ref(thing)
+        del thing
+        g = greenlet.greenlet(collect)
+        g.switch()
+        getcurrent()
+        self.assertEqual(len(ended), 200)
+        ended.clear()
+        gc.collect()
+        self.assertIsNone(ref())
+        self.assertEqual(g.switch(1), (0, 1))
+
     def test_from_another_thread(self):
         """Who is garbage in one thread is ended by its own."""
         seen = []
