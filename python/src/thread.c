@@ -3,9 +3,10 @@
  * What a thread has. It begins with the first use of greenlets in the thread
  * and ends when the interpreter clears the thread's state, in that thread and
  * with the interpreter's lock: an object in the thread state's dictionary is
- * freed then. So greenlets that are left are ended where they ran, by
- * GreenletExit, and no destructor has to guess whether the interpreter is
- * still there, which is where greenlet had most of its crashes.
+ * freed then. So no destructor has to guess whether the interpreter is still
+ * there, which is where greenlet had most of its crashes. Greenlets that are
+ * left are dead from then on; their frames are given back with them, or when
+ * the garbage collector finds them.
  */
 #include "green.h"
 
@@ -73,24 +74,18 @@ static void end_doomed(struct thread *th)
 }
 
 /*
- * Each of them once: who catches GreenletExit and waits again lives on. Not
- * while the interpreter ends, when what they would use is gone already.
+ * None of them runs once more, as with greenlet. Hubs, which gevent and
+ * eventlet have in each thread, take GreenletExit for an error of somebody
+ * they serve, report it and wait on: such a thread would never end.
  */
 static void end_all(struct thread *th)
 {
 	while (th->alive.next != &th->alive) {
 		struct green *g = th->alive.next;
-		PyGreenlet *self = g->self;
 
 		thread_leave(g);
-		Py_INCREF(self);
-		if (!_Py_IsFinalizing())
-			green_kill(self);
-		if (g->phase == GREEN_ALIVE) {
-			g->orphan = true;
-			tuck_ctx_fini(&g->own_ctx);
-		}
-		Py_DECREF(self);
+		g->orphan = true;
+		tuck_ctx_fini(&g->own_ctx);
 	}
 }
 

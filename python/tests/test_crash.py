@@ -124,8 +124,9 @@ class Crash(unittest.TestCase):
                 finally: os.write(1, b"finally" + bytes([10]))
             def body():
                 g = greenlet.greenlet(run); g.switch()
+                left = greenlet.greenlet(run); left.switch()
+                left.x = left
                 go.wait()
-                g.x = g
             for _ in range(3): threading.Thread(target=body).start()
             go.set()
         """)

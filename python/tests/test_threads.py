@@ -61,7 +61,40 @@ class Threads(unittest.TestCase):
             g.parent.switch()
         self.assertIn(f"thread {ident} (exited)", note_of(caught.exception))
 
-    def test_thread_ends_its_greenlets(self):
+    def test_those_that_a_thread_leaves_are_dead(self):
+        """Nothing of theirs runs, but what they hold is given back."""
+        seen = []
+
+        class Thing:
+            pass
+
+        def run(thing):
+            me = getcurrent()
+            try:
+                me.parent.switch()
+            finally:
+                seen.append(me)
+
+        def body():
+            things = [Thing() for _ in range(100)]
+            for thing in things:
+                kept.append(greenlet.greenlet(run))
+                kept[-1].switch(thing)
+            return list(map(weakref.ref, things))
+
+        kept = []
+        refs = in_thread(body)
+        self.assertTrue(all(g.dead for g in kept))
+        self.assertFalse(set(kept) & set(inspect.greenlets()))
+        kept.clear()
+        gc.collect()
+        self.assertEqual(seen, [])
+        if sys.version_info >= (3, 11):
+            self.assertEqual([ref() for ref in refs], [None] * 100)
+
+    test_those_that_a_thread_leaves_are_dead.leaks = LOST
+
+    def test_those_that_a_thread_lets_go_of_are_ended(self):
         seen = []
 
         def run():
@@ -75,13 +108,32 @@ class Threads(unittest.TestCase):
             made = [greenlet.greenlet(run) for _ in range(100)]
             for g in made:
                 g.switch()
-            kept.extend(made[:50])
             return threading.get_ident()
 
-        kept = []
         ident = in_thread(body)
         self.assertEqual(seen, [ident] * 100)
-        self.assertTrue(all(g.dead for g in kept))
+
+    def test_hub_lets_its_thread_end(self):
+        """One that takes whatever is thrown for somebody else's error."""
+        def hub():
+            while True:
+                try:
+                    getcurrent().parent.switch()
+                except BaseException as e:
+                    caught.append(e)
+
+        def body():
+            mine = getcurrent()
+            mine.hub = greenlet.greenlet(hub)
+            mine.hub.switch()
+            mine.hub.main = mine
+            return mine.hub
+
+        caught = []
+        self.assertTrue(in_thread(body).dead)
+        self.assertEqual(caught, [])
+
+    test_hub_lets_its_thread_end.leaks = LOST
 
     def test_last_reference_dropped_elsewhere(self):
         seen = []
