@@ -137,11 +137,16 @@ static void thread_lost(struct thread *th)
 static void on_clear(PyObject *capsule)
 {
 	struct thread *th = PyCapsule_GetPointer(capsule, KEY);
+	PyThreadState *ts = th->ts;
 
-	if (th == green_here)
-		thread_end(th);
-	else
+	if (th != green_here) {
 		thread_lost(th);
+		return;
+	}
+	/* A callback from C must not take its return for the thread's end. */
+	ts->gilstate_counter++;
+	thread_end(th);
+	ts->gilstate_counter--;
 }
 
 /* -- its beginning -- */

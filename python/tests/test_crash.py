@@ -132,6 +132,27 @@ class Crash(unittest.TestCase):
         """)
         self.assertEqual(out, "finally\n" * 3)
 
+    def test_callback_as_a_thread_of_C_ends(self):
+        """What ends with the thread state calls C, which calls back."""
+        out, _ = self.script("""
+            import ctypes
+            libc = ctypes.CDLL(None)
+            inner = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n: n)
+            class Tracer:
+                def __call__(self, *args): pass
+                def __del__(self): ended.append(inner(3))
+            @ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)
+            def outer(arg):
+                greenlet.settrace(Tracer())
+            ended = []
+            for _ in range(20):
+                thread = ctypes.c_ulong()
+                libc.pthread_create(ctypes.byref(thread), None, outer, None)
+                libc.pthread_join(thread, None)
+            print(ended == [3] * 20)
+        """)
+        self.assertEqual(out, "True\n")
+
     def test_fork_inside(self):
         out, _ = self.script("""
             def run():
