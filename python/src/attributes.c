@@ -104,6 +104,25 @@ static int refuse(PyObject *type, const char *why)
 	return -1;
 }
 
+/* One of another thread than th ends in g, or in who ends in g. */
+static bool has_others(const struct green *g, const struct thread *th)
+{
+	const struct green *up;
+
+	for (const struct thread *t = green_threads.next; t != &green_threads;
+	     t = t->next) {
+		for (const struct green *x = t->alive.next;
+		     t != th && x != &t->alive; x = x->next) {
+			up = x;
+			while (up != g && up->parent)
+				up = up->parent->pimpl;
+			if (up == g)
+				return true;
+		}
+	}
+	return false;
+}
+
 int green_set_parent(PyGreenlet *self, PyObject *value)
 {
 	struct green *g = self->pimpl;
@@ -129,7 +148,8 @@ int green_set_parent(PyGreenlet *self, PyObject *value)
 	if (!th)
 		return refuse(PyExc_ValueError,
 			      "parent must not be garbage collected");
-	if (g->thread && g->thread != th)
+	if (g->thread ? g->thread != th :
+			th != thread_of(g) && has_others(g, th))
 		return refuse(PyExc_ValueError,
 			      "parent cannot be on a different thread");
 	Py_INCREF(parent);

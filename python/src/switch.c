@@ -209,7 +209,7 @@ static struct green *heir(struct thread *th, struct green *g, PyObject **result)
 		else if (p->phase != GREEN_DEAD && thread_of(p) == th)
 			return p;
 	}
-	Py_FatalError("a greenlet has ended, and so have all its parents");
+	return th->main->pimpl;		/* somebody has changed the chain */
 }
 
 /* What each greenlet's context runs. */

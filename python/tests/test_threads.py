@@ -184,6 +184,35 @@ class Threads(unittest.TestCase):
             g.parent = other
         g.switch()
 
+    def test_parent_in_another_thread_of_one_that_is_one(self):
+        """Nothing that was started may come to end in another thread."""
+        def both(other):
+            up = greenlet.greenlet(lambda *args: ("up", args))
+            g = greenlet.greenlet(lambda: main.switch(1), up)
+            self.assertEqual(g.switch(), 1)
+            with self.assertRaises(ValueError):
+                up.parent = other
+            self.assertEqual(g.switch(5), ("up", (5,)))
+
+        def body():
+            box.append(getcurrent())
+            ready.set()
+            stop.wait(SECONDS_MAX)
+
+        main = getcurrent()
+        both(in_thread(getcurrent))
+        box = []
+        ready, stop = threading.Event(), threading.Event()
+        thread = threading.Thread(target=body)
+        thread.start()
+        ready.wait(SECONDS_MAX)
+        both(box[0])
+        # What was not started may be another thread's.
+        free = greenlet.greenlet(lambda: 0)
+        free.parent = box.pop()
+        stop.set()
+        thread.join(SECONDS_MAX)
+
     def test_fork(self):
         g = greenlet.greenlet(lambda: getcurrent().parent.switch(1) + 1)
         g.switch()
