@@ -13,6 +13,7 @@
 #define KEY "tuck.greenlet.thread"
 
 __thread struct thread *green_here;
+static __thread uint64_t ended;		/* id of a thread state; 0: none */
 Py_ssize_t green_mains;
 struct thread green_threads = { .prev = &green_threads,
 				.next = &green_threads };
@@ -112,6 +113,7 @@ static void thread_end(struct thread *th)
 	Py_CLEAR(th->trace);
 	end_all(th);
 	green_here = NULL;
+	ended = PyThreadState_GetID(th->ts);
 	let_go(th);
 	PyErr_Restore(type, value, traceback);
 }
@@ -170,12 +172,20 @@ static int hang_on(struct thread *th)
 
 struct thread *thread_make(void)
 {
-	struct thread *th = PyMem_Calloc(1, sizeof(*th));
+	PyThreadState *ts = PyThreadState_Get();
+	struct thread *th;
 
+	if (ended == PyThreadState_GetID(ts)) {
+		/* Nothing would end this one. */
+		PyErr_SetString(green_error,
+				"no greenlets any more: the thread ends");
+		return NULL;
+	}
+	th = PyMem_Calloc(1, sizeof(*th));
 	if (!th)
 		return (void *)PyErr_NoMemory();
 	th->alive.prev = th->alive.next = &th->alive;
-	th->ts = PyThreadState_Get();
+	th->ts = ts;
 	th->ident = PyThread_get_thread_ident();
 	th->refs = 1;
 	th->no_args = PyTuple_New(0);

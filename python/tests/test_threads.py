@@ -11,7 +11,7 @@ from itertools import islice
 
 import greenlet
 from greenlet import GreenletExit, getcurrent
-from tuck import inspect
+from tuck import _greenlet, inspect
 
 SECONDS_MAX = 120
 LOST = "what only a forgotten C stack refers to stays"
@@ -212,6 +212,28 @@ class Threads(unittest.TestCase):
         free.parent = box.pop()
         stop.set()
         thread.join(SECONDS_MAX)
+
+    def test_none_once_the_thread_has_ended_its(self):
+        """What would be made then would stay for ever."""
+        class Late:
+            def __del__(self):
+                for fn in getcurrent, lambda: greenlet.greenlet(len):
+                    try:
+                        made.append(fn())
+                    except greenlet.error as e:
+                        errors.append(str(e))
+
+        def body():
+            getcurrent()
+            _greenlet.set_thread_local("late", Late())
+
+        made, errors = [], []
+        before = len(inspect.greenlets())
+        in_thread(body)
+        self.assertEqual(made, [])
+        self.assertEqual(
+            errors, ["no greenlets any more: the thread ends"] * 2)
+        self.assertEqual(len(inspect.greenlets()), before)
 
     def test_fork(self):
         g = greenlet.greenlet(lambda: getcurrent().parent.switch(1) + 1)
