@@ -120,6 +120,7 @@ static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
 	size_t done = 0, piece;
 	ssize_t r;
 
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
 		r = read_cached(fd, buf + done, n - done, moved(offset, done),
 				deadline);
@@ -139,7 +140,6 @@ static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
 
 ssize_t tuck_file_read(int fd, void *buf, size_t n, tuck_ns deadline)
 {
-	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return read_all(fd, buf, n, NO_OFFSET, deadline);
 }
 
@@ -147,7 +147,6 @@ ssize_t tuck_file_pread(int fd, void *buf, size_t n, int64_t offset,
 			tuck_ns deadline)
 {
 	TUCK__REQUIRE(offset >= 0, -EINVAL);
-	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return read_all(fd, buf, n, offset, deadline);
 }
 
@@ -169,6 +168,7 @@ static inline ssize_t write_all(int fd, const char *buf, size_t n,
 	size_t done = 0, piece;
 	ssize_t r;
 
+	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
 		piece = piece_of(n - done);
 		r = tuck__call_do(write_job(fd, buf + done, piece,
@@ -182,7 +182,6 @@ static inline ssize_t write_all(int fd, const char *buf, size_t n,
 
 ssize_t tuck_file_write(int fd, const void *buf, size_t n, tuck_ns deadline)
 {
-	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return write_all(fd, buf, n, NO_OFFSET, deadline);
 }
 
@@ -190,7 +189,6 @@ ssize_t tuck_file_pwrite(int fd, const void *buf, size_t n, int64_t offset,
 			 tuck_ns deadline)
 {
 	TUCK__REQUIRE(offset >= 0, -EINVAL);
-	TUCK__REQUIRE(buf || !n, -EFAULT);
 	return write_all(fd, buf, n, offset, deadline);
 }
 
