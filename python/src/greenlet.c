@@ -18,6 +18,18 @@ static struct green *green_alloc(PyGreenlet *self)
 	return g;
 }
 
+/* What is new gets what it is made of; or it goes, and NULL stays NULL. */
+static PyGreenlet *with_impl(PyGreenlet *self)
+{
+	if (!self)
+		return NULL;
+	self->pimpl = green_alloc(self);
+	if (self->pimpl)
+		return self;
+	Py_DECREF(self);
+	return NULL;
+}
+
 static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
 	struct thread *th = thread_tidy();
@@ -32,13 +44,9 @@ static PyObject *green_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 	else			/* which may be an abstract class */
 		self = (PyGreenlet *)PyBaseObject_Type.tp_new(type, th->no_args,
 							      NULL);
+	self = with_impl(self);
 	if (!self)
 		return NULL;
-	self->pimpl = green_alloc(self);
-	if (!self->pimpl) {
-		Py_DECREF(self);
-		return NULL;
-	}
 	self->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
 	thread_foresee(self->pimpl);
 	return (PyObject *)self;
@@ -52,13 +60,9 @@ PyGreenlet *green_new_main(struct thread *th)
 	if (!ctx)
 		return (void *)PyErr_NoMemory();
 	self = (PyGreenlet *)PyType_GenericAlloc(&PyGreenlet_Type, 0);
+	self = with_impl(self);
 	if (!self)
 		return NULL;
-	self->pimpl = green_alloc(self);
-	if (!self->pimpl) {
-		Py_DECREF(self);
-		return NULL;
-	}
 	self->pimpl->ctx = ctx;
 	self->pimpl->main = true;
 	self->pimpl->phase = GREEN_ALIVE;
