@@ -7,6 +7,7 @@
  * the tasklet takes all of them out at once and gives the block back, so a
  * channel never meets a case whose select is over.
  */
+#include "base/random.h"
 #include "chan/chan.h"
 
 static int check(const struct tuck__sched *s, const struct tuck_case *cases,

@@ -13,6 +13,7 @@
  * channels, a select that found a partner would have to take two waits at
  * once, its own and that, while others do the same.
  */
+#include "base/random.h"
 #include "chan/shared.h"
 #include "task/waitq.h"
 

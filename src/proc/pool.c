@@ -34,6 +34,7 @@
 
 #include "base/fork.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "proc/proc.h"
 #include "task/job.h"
 

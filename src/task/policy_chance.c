@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "task/pile.h"
 #include "task/task.h"
 
