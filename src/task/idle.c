@@ -4,9 +4,8 @@
  * as that pays, then sleeps in the idle hook, on the stack of whoever was the
  * last to stop.
  *
- * Invariant: a sleep is announced, then the inbox is looked at once more, and
- * who posts looks at the announcement afterwards, all with sequential
- * consistency: one of the two sees the other (tests/model/inbox.py).
+ * Invariant: a sleep is announced before the last look into the inbox, with
+ * sequential consistency: inbox.c tells why.
  */
 #include <errno.h>
 #include <linux/futex.h>

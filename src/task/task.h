@@ -201,7 +201,7 @@ static inline tuck_id tuck__id(const struct tuck__tasklet *t)
 	       TUCK__ID_MASK;
 }
 
-/* -- inbox.c: posts from other procs, and who is there -- */
+/* -- registry.c: which procs there are, and whether they wait for ever -- */
 
 /*
  * How many may end waits from outside of all procs, such as signals: while
@@ -211,6 +211,14 @@ extern atomic_int tuck__outside;
 
 /* Procs that are in no list any more, but are going to tell of their end. */
 extern atomic_int tuck__ending;
+
+/*
+ * Threads of the library's own, if all of them wait for a proc to want
+ * something; else -1, and something is going to come.
+ */
+extern atomic_long tuck__helpers;
+
+extern _Atomic(void (*)(void)) tuck__deadlock_fn;
 
 int tuck__registry_add(struct tuck__sched **ret_sched);
 void tuck__registry_remove(struct tuck__sched *s);
@@ -223,10 +231,16 @@ struct tuck__sched *tuck__registry_at(uint32_t number);
 int tuck__registry_limit(uint32_t n);
 
 /*
- * Threads of the library's own, if all of them wait for a proc to want
- * something; else -1, and something is going to come.
+ * The proc is about to wait with nothing that could end it but other procs.
+ * True if none of them can: that was reported, and main was woken.
  */
-extern atomic_long tuck__helpers;
+bool tuck__stuck(struct tuck__sched *s);
+void tuck__unstuck(struct tuck__sched *s);
+
+/* -- inbox.c: posts from other procs -- */
+
+/* In place of what lies in the inbox of a sched that nobody uses. */
+#define TUCK__INBOX_CLOSED ((uintptr_t)1)
 
 /* End s's sleep, if it is in one. */
 void tuck__prod(struct tuck__sched *s);
@@ -247,13 +261,6 @@ bool tuck__requested(struct tuck__sched *s, const struct tuck__request *r);
 
 /* The last requests are run; no more can come. */
 void tuck__inbox_close(struct tuck__sched *s);
-
-/*
- * The proc is about to wait with nothing that could end it but other procs.
- * True if none of them can: that was reported, and main was woken.
- */
-bool tuck__stuck(struct tuck__sched *s);
-void tuck__unstuck(struct tuck__sched *s);
 
 /* -- far.c: waits that any proc may end -- */
 
@@ -478,6 +485,5 @@ const char *tuck__state(const struct tuck__sched *s,
 /* Add case i of a wait, unless chan is NULL, to a text of at most n bytes. */
 void tuck__text_case(char *text, size_t n, uint32_t i, int op,
 		     const void *chan);
-extern _Atomic(void (*)(void)) tuck__deadlock_fn;
 
 #endif
