@@ -76,6 +76,24 @@ TEST(many_caches_leave_memory_maps)
 		end(&caches[i]);
 }
 
+TEST(some_slots_are_open_and_the_others_private)
+{
+	enum { MORE = 200, OPEN = 64 };
+	struct tuck__cache *c = &caches[0];
+
+	make(c);
+	promise_all(c);
+	CHECK_EQ(c->open_n, 0);
+	for (int i = 1; i <= MORE; i++) {
+		CHECK_EQ(tuck__slots_promise(c, NULL), 0);
+		CHECK_EQ(c->open_n, i < OPEN ? i : OPEN);
+	}
+	CHECK_EQ(c->vacant, EACH - OPEN);
+	for (int i = 0; i < MORE; i++)
+		tuck__slots_release(c);
+	end(c);
+}
+
 TEST(slots_of_ended_caches_are_for_others)
 {
 	for (int i = 0; i < 2 * CACHES; i++) {

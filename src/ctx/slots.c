@@ -34,6 +34,13 @@
 #define SETS	((size_t)4096)	/* bytes of a first-level cache's way */
 #define FLOOR	64		/* slots that each cache may have */
 
+/*
+ * Open slots, of which more would only be colder: with thousands of contexts
+ * that run in turn, hardly one finds its slot as it left it anyway, and these
+ * are in the second-level cache, and the TLB, when their turn comes.
+ */
+#define OPEN_MAX	64
+
 static atomic_size_t slots_of_process;
 
 static int reserve_region(struct tuck__cache *c)
@@ -148,10 +155,10 @@ static int open_private(struct tuck__cache *c, struct tuck__stack *s,
 	return 0;
 }
 
-/* Open one more slot, if there is one that is not open yet. */
+/* Open one more slot, unless all are open or enough. */
 static int open_another(struct tuck__cache *c, struct tuck__ctx *running)
 {
-	if (c->open_n == c->slots_made)
+	if (c->open_n == OPEN_MAX || c->open_n == c->slots_made)
 		return c->open_n ? 0 : -ENOMEM;
 	if (c->vacant) {
 		open_slot(c, take_vacant(c));
