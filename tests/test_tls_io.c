@@ -581,6 +581,40 @@ TEST(close_wakes_who_waits)
 	part(&e);
 }
 
+static int close_result;
+
+static void close_in_time(void *tls)
+{
+	close_result = tuck_tls_close(tls, patience());
+}
+
+/* The close waits for room when the reader goes. */
+TEST(a_reader_dropped_during_the_close_leaves_nothing)
+{
+	struct tuck_tls_ctx *server = server_for("DNS:a.test", USUAL);
+	struct tuck_tls_ctx *client = client_with(USUAL);
+	tuck_id reader;
+	long live = 0;
+
+	over_unix = 1;
+	for (int i = 0; i < 3; i++) {	/* the first ones make what stays */
+		live = live_blocks;
+		meet(&e, client, server, "a.test");
+		write_until_full(e.client, 1);
+		reader = tuck_go(read_in_vain, e.client);
+		settle();
+		close_result = 1;
+		CHECK(tuck_go(close_in_time, e.client) > 0);
+		settle();
+		CHECK_EQ(close_result, 1);
+		CHECK_EQ(tuck_drop(reader), 0);
+		e.client = NULL;
+		part(&e);		/* the peer's end, too */
+		WAIT_FOR(close_result != 1);
+	}
+	CHECK_EQ(live_blocks, live);
+}
+
 /* -- kill and cancel, in each state -- */
 
 static struct tuck_tls_ctx *client_ctx, *server_ctx;

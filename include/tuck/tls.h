@@ -6,9 +6,9 @@
  * one reader, any number of writers, one who closes. A connection belongs to
  * the proc that made it, which no call checks; a context to all of them. A
  * tasklet that was killed in a call has left it. One that was dropped
- * (tuck_drop()) leaves its place as the reader to others; in any other call it
- * keeps what the connection has in memory, also after the close, or in a
- * handshake the socket, too.
+ * (tuck_drop()) leaves its place as the reader to others, until the close
+ * returns; in any other call, or later, it keeps what the connection has in
+ * memory, also after the close, or in a handshake the socket, too.
  *
  * A failure's sentence is tuck_tls_error(). These are what TLS adds:
  * -EKEYREJECTED  the peer's certificate is not accepted

@@ -67,6 +67,7 @@ static void finish(struct tuck_tls *const *tls)
 		discard((*tls)->fd);
 		tuck_fd_close((*tls)->fd);
 	}
+	tuck__tls_is_read(*tls);	/* nobody looks later */
 	tuck__tls_leave(*tls);
 }
 
@@ -357,7 +358,6 @@ int tuck_tls_close(struct tuck_tls *tls, tuck_ns deadline)
 
 	if (!used)
 		return 0;
-	tuck__tls_is_read(used);
 	used->users++;
 	return say_goodbye(used, deadline < 0 ? TUCK_NOWAIT : deadline);
 }
