@@ -13,6 +13,8 @@
  * 3. What is linked into a table lies on the heap (rule S1).
  * 4. A proc's table is changed under its lock, for any thread may close a
  *    descriptor; only the proc itself arms, and has a pump.
+ * 5. A wait is freed by its tasklet, but for that of one that was dropped: the
+ *    pump looks for such every LOOK, and no tasklet outlives its proc.
  *
  * Why not otherwise: Tuck's own poller makes descriptors non-blocking for
  * everybody who shares them, and knows them until they are closed through it;
@@ -35,6 +37,7 @@
 #define BUCKETS	1024
 #define EVENTS	32		/* of one look at the set */
 #define ALWAYS	(EPOLLERR | EPOLLHUP)
+#define LOOK	TUCK_SEC(1)
 
 /* A descriptor that somebody waits for. */
 struct waiter {
@@ -45,12 +48,14 @@ struct waiter {
 };
 
 struct wait {
+	struct tuck__link link;	/* in its proc's */
 	struct tuck_sem sem;
 	struct hooked *in;
+	tuck_id of;
 	bool fired;
 	int result;
 	size_t n;
-	struct waiter of[];
+	struct waiter fds[];
 };
 
 /* Of a thread that is a proc. */
@@ -58,6 +63,7 @@ struct hooked {
 	struct tuck__link link;	/* in all */
 	pthread_mutex_t lock;
 	int set;
+	struct tuck__link entered;	/* all waits */
 	atomic_int waits;	/* that have not fired */
 	tuck_id pump;		/* 0: there is none */
 	int interrupt;		/* eventfd that a signal handler writes to */
@@ -87,21 +93,72 @@ static struct waiter *waiter_of(struct tuck__link *l)
 
 /* -- a proc's part -- */
 
-/* At the end of its thread; or, while tasklets wait, a round later. */
+/* Out of the table and freed, under the lock. */
+static void discard(struct wait *w)
+{
+	struct hooked *h = w->in;
+
+	for (size_t i = 0; i < w->n; i++)
+		tuck__link_cut(&w->fds[i].link);
+	tuck__link_cut(&w->link);
+	if (h->of_main == w)
+		h->of_main = NULL;
+	if (!w->fired) {
+		atomic_fetch_sub(&waits_n, 1);
+		h->waits--;
+	}
+	free(w);
+}
+
+static bool was_dropped(const struct wait *w)
+{
+	return tuck_join(w->of, TUCK_NOWAIT) == -ESRCH;
+}
+
+static void discard_dropped(struct hooked *h, bool everybody)
+{
+	struct tuck__link *l, *next;
+
+	__real_pthread_mutex_lock(&h->lock);
+	for (l = h->entered.next; l != &h->entered; l = next) {
+		struct wait *w = tuck__container(l, struct wait, link);
+
+		next = l->next;
+		if (everybody || was_dropped(w))
+			discard(w);
+	}
+	__real_pthread_mutex_unlock(&h->lock);
+}
+
+static void close_set(const struct hooked *h)
+{
+	if (h->set >= 0)
+		__real_close(h->set);
+	if (h->interrupt >= 0)
+		__real_close(h->interrupt);
+}
+
+/* A main tasklet cannot be killed, and ends when its proc has. */
+static bool has_ended(const struct hooked *h)
+{
+	return tuck_kill(h->main) == -ESRCH;
+}
+
+/* At the end of its thread; if Tuck's part has not ended yet, a round later. */
 static void end_thread(void *arg)
 {
 	struct hooked *h = arg;
 
-	if (h->waits > 0 || h->pump) {
+	if (!has_ended(h)) {
 		pthread_setspecific(key, h);
 		return;
 	}
+	mine = NULL;
 	__real_pthread_mutex_lock(&all_lock);
 	tuck__link_cut(&h->link);
 	__real_pthread_mutex_unlock(&all_lock);
-	mine = NULL;
-	tuck_fd_close(h->set);
-	__real_close(h->interrupt);
+	discard_dropped(h, true);
+	close_set(h);
 	free(h);
 }
 
@@ -116,8 +173,12 @@ static void in_child(void)
 	all_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	tuck__link_init(&all);
 	atomic_store(&waits_n, 0);
-	if (mine)
-		tuck__hold_waits++;
+	if (!mine)
+		return;
+	mine->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	tuck__link_init(&mine->link);
+	atomic_store(&waits_n, mine->waits);
+	tuck__hold_waits++;
 }
 
 static void make_key(void)
@@ -155,14 +216,6 @@ static int find_main(const struct tuck_task_info *info, void *arg)
 	return 1;
 }
 
-static void close_set(const struct hooked *h)
-{
-	if (h->set >= 0)
-		__real_close(h->set);
-	if (h->interrupt >= 0)
-		__real_close(h->interrupt);
-}
-
 /* The eventfd is never read: each write is an edge. */
 static int open_set(struct hooked *h)
 {
@@ -197,6 +250,7 @@ static tuck__cold int make(void)
 		return r;
 	}
 	pthread_mutex_init(&h->lock, NULL);
+	tuck__link_init(&h->entered);
 	for (int i = 0; i < BUCKETS; i++)
 		tuck__link_init(&h->buckets[i]);
 	__real_pthread_mutex_lock(&all_lock);
@@ -327,7 +381,11 @@ static void pump(void *arg)
 	struct hooked *h __attribute__((__cleanup__(pump_ended))) = arg;
 
 	while (h->waits > 0) {
-		if (tuck_fd_wait(h->set, TUCK_READABLE, TUCK_FOREVER) < 0) {
+		int r = tuck_fd_wait(h->set, TUCK_READABLE, tuck_after(LOOK));
+
+		if (r == -ETIMEDOUT) {
+			discard_dropped(h, false);
+		} else if (r < 0) {
 			tuck_uncancel();
 			tuck_yield();	/* no memory, perhaps */
 		}
@@ -363,20 +421,12 @@ static void leave(struct wait **wait)
 		return;
 	h = w->in;
 	__real_pthread_mutex_lock(&h->lock);
-	for (size_t i = 0; i < w->n; i++)
-		tuck__link_cut(&w->of[i].link);
-	if (h->of_main == w)
-		h->of_main = NULL;
-	if (!w->fired) {
-		atomic_fetch_sub(&waits_n, 1);
-		h->waits--;
-	}
+	discard(w);
 	none = h->waits == 0;
 	__real_pthread_mutex_unlock(&h->lock);
 	/* Which has not seen it yet; or was killed before it ran. */
 	if (none && h->pump && tuck_cancel(h->pump) == -ESRCH)
 		h->pump = 0;
-	free(w);
 }
 
 /*
@@ -385,7 +435,7 @@ static void leave(struct wait **wait)
  */
 static int add(struct wait *w, const struct pollfd *p)
 {
-	struct waiter *one = &w->of[w->n];
+	struct waiter *one = &w->fds[w->n];
 	int r;
 
 	if (p->fd < 0)
@@ -411,15 +461,17 @@ static tuck__noinline int enter(struct wait **ret_wait,
 
 	if (r < 0)
 		return r;
-	w = calloc(1, sizeof(*w) + n * sizeof(w->of[0]));
+	w = calloc(1, sizeof(*w) + n * sizeof(w->fds[0]));
 	if (!w)
 		return -ENOMEM;
 	w->in = h;
+	w->of = tuck_self();
 	*ret_wait = w;
 	__real_pthread_mutex_lock(&h->lock);
+	tuck__link_before(&h->entered, &w->link);
 	h->waits++;
 	atomic_fetch_add(&waits_n, 1);
-	if (h->main == tuck_self()) {
+	if (h->main == w->of) {
 		h->of_main = w;
 		atomic_store(&h->interrupted, false);
 	}
