@@ -22,8 +22,8 @@ static int join_until(pthread_t thread, void **ret, tuck_ns deadline)
 		at = tuck_after(step);
 		if (tuck_now() >= deadline)
 			return ETIMEDOUT;
-		r = tuck_sleep(at < deadline ? at : deadline);
-		if (r == -ECANCELED)
+		r = tuck__lot_sleep(at < deadline ? at : deadline);
+		if (r < 0)
 			tuck_yield();	/* it must go on: POSIX has no way */
 		step = step < MOST ? 2 * step : MOST;
 	}

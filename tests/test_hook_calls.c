@@ -290,3 +290,120 @@ HOOKED_TEST(a_lock_is_held_over_waits)
 	for (int i = 0; i < 50; i++)
 		CHECK_EQ(sem_wait(&sem), 0);
 }
+
+/* -- cancels, of which these calls cannot tell -- */
+
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static bool told;
+
+static void wait_for_mutex(void)
+{
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+}
+
+static void wait_for_turn(void)
+{
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	while (!turn)
+		CHECK_EQ(pthread_cond_wait(&cond, &mutex), 0);
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+}
+
+static void wait_for_post(void)
+{
+	CHECK_EQ(sem_wait(&sem), 0);
+}
+
+static void wait_for_rwlock(void)
+{
+	CHECK_EQ(pthread_rwlock_wrlock(&rwlock), 0);
+	CHECK_EQ(pthread_rwlock_unlock(&rwlock), 0);
+}
+
+static void wait_for_thread(void)
+{
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void wait_and_say(void *fn)
+{
+	(*(void (*const *)(void))fn)();
+	told = tuck_sleep(tuck_after(TUCK_SEC(1000))) == -ECANCELED;
+	ran++;
+}
+
+static void hold_all(void)
+{
+	turn = ran = 0;
+	CHECK_EQ(sem_init(&sem, 0, 0), 0);
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	CHECK_EQ(pthread_rwlock_wrlock(&rwlock), 0);
+	atomic_store(&go_on, 0);
+	CHECK_EQ(pthread_create(&thread, NULL, end_when_told, NULL), 0);
+}
+
+static void let_all_go(void)
+{
+	turn = 1;
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+	CHECK_EQ(pthread_rwlock_unlock(&rwlock), 0);
+	CHECK_EQ(sem_post(&sem), 0);
+	atomic_store(&go_on, 1);
+}
+
+static int busy(void)
+{
+	struct tuck_stats stats;
+
+	settle();
+	CHECK_EQ(tuck_stats(&stats), 0);
+	return (int)stats.ready;
+}
+
+HOOKED_TEST(who_is_cancelled_waits_on_without_a_turn)
+{
+	static void (*const fns[])(void) = { wait_for_mutex, wait_for_turn,
+					     wait_for_post, wait_for_rwlock,
+					     wait_for_thread };
+	tuck_id id;
+
+	for (int i = 0; i < 5; i++) {
+		hold_all();
+		if (fns[i] == wait_for_turn)
+			CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+		id = go(wait_and_say, (void *)(uintptr_t)&fns[i]);
+		CHECK_EQ(busy(), 0);
+		for (int twice = 0; twice < 2; twice++) {
+			CHECK_EQ(tuck_cancel(id), 0);
+			CHECK_EQ(busy(), 0);
+			CHECK_EQ(ran, 0);
+		}
+		if (fns[i] == wait_for_turn)
+			CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+		let_all_go();
+		WAIT_FOR(ran);
+		CHECK(told);
+		if (fns[i] != wait_for_thread)
+			CHECK_EQ(pthread_join(thread, NULL), 0);
+	}
+}
+
+HOOKED_TEST(who_was_cancelled_can_be_killed)
+{
+	static void (*const fn)(void) = wait_for_turn;
+	tuck_id id;
+
+	hold_all();
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+	id = go(wait_and_say, (void *)(uintptr_t)&fn);
+	settle();
+	CHECK_EQ(tuck_cancel(id), 0);
+	settle();
+	CHECK_EQ(tuck_kill(id), 0);
+	finish(id);
+	CHECK_EQ(ran, 0);
+	atomic_store(&go_on, 1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}

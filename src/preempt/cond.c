@@ -51,7 +51,7 @@ static void lock_again(pthread_mutex_t **m)
 
 /*
  * The mutex is unlocked once this tasklet is in the lot, so no signal is lost.
- * Without memory, and for one that was cancelled, it is a wake-up without a
+ * Without memory, and for one whose group is late, it is a wake-up without a
  * signal, which POSIX allows.
  */
 static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)

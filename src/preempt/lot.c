@@ -123,14 +123,34 @@ bool tuck__lot_leave(struct tuck__parked *p)
 	return used;
 }
 
+/* Until the semaphore's post or the deadline; NULL: only that. */
+static int wait_on(struct tuck_sem *sem, tuck_ns deadline)
+{
+	bool cancelled = false;
+	int r;
+
+	do {
+		cancelled |= tuck_uncancel();
+		r = sem ? tuck_sem_wait(sem, deadline) : tuck_sleep(deadline);
+	} while (r == -ECANCELED);
+	if (cancelled)
+		tuck_cancel(tuck_self());
+	return r;
+}
+
 int tuck__lot_wait(struct tuck__parked *p, tuck_ns deadline)
 {
-	int r = tuck_sem_wait(&p->sem, deadline);
+	int r = wait_on(&p->sem, deadline);
 
-	if (r != 0 && r != -ECANCELED && !take_out(p))
+	if (r != 0 && !take_out(p))
 		r = tuck_sem_wait(&p->sem, TUCK_NOWAIT);
-	p->settled = r != -ECANCELED;
+	p->settled = true;
 	return r;
+}
+
+int tuck__lot_sleep(tuck_ns deadline)
+{
+	return wait_on(NULL, deadline);
 }
 
 bool tuck__lot_wake(const void *at, bool all)
@@ -166,12 +186,12 @@ static void leave(struct tuck__parked **p)
 		tuck__lot_leave(*p);
 }
 
-/* One that was cancelled cannot wait, but must try on. */
+/* One whose group is late cannot wait, but must try on. */
 static void wait_a_while(struct tuck__parked *p, tuck_ns deadline)
 {
 	tuck_ns soon = tuck_after(POLL);
 	int r = p ? tuck__lot_wait(p, soon < deadline ? soon : deadline) :
-		    tuck_sleep(tuck_after(TUCK_MS(1)));
+		    tuck__lot_sleep(tuck_after(TUCK_MS(1)));
 
 	if (r != 0 && r != -ETIMEDOUT)
 		tuck_yield();

@@ -30,8 +30,13 @@ struct tuck__parked *tuck__lot_enter(const void *at);
  */
 bool tuck__lot_leave(struct tuck__parked *p);
 
-/* What tuck_sem_wait() says, or 0 if it was let go just then. */
+/*
+ * What tuck_sem_wait() and tuck_sleep() say, or 0 if it was let go just then.
+ * They wait on when the tasklet is cancelled, of which POSIX has no way to
+ * tell; the next wait that has one is told.
+ */
 int tuck__lot_wait(struct tuck__parked *p, tuck_ns deadline);
+int tuck__lot_sleep(tuck_ns deadline);
 
 /* Let the first go that waits for it, or all: whether there was one. */
 bool tuck__lot_wake(const void *at, bool all);
