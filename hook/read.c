@@ -81,28 +81,54 @@ ssize_t __wrap_readv(int fd, const struct iovec *iov, int n)
 	return r;
 }
 
-/* Whether MSG_WAITALL has a meaning there; a look ahead takes what is there. */
+static int option(int fd, int name)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, name, &value, &len) < 0 ? -1 : value;
+}
+
+/* Whether MSG_WAITALL has a meaning there. */
 static tuck__noinline bool waits_for_all(int fd, int flags)
 {
-	int type = 0;
-	socklen_t len = sizeof(type);
-
 	return flags & MSG_WAITALL && !(flags & MSG_PEEK) &&
-	       getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
-	       type == SOCK_STREAM;
+	       option(fd, SO_TYPE) == SOCK_STREAM;
+}
+
+static tuck__noinline bool grows(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLRDHUP };
+
+	return option(fd, SO_PROTOCOL) == IPPROTO_TCP &&
+	       __real_poll(&p, 1, 0) == 0;
+}
+
+/*
+ * After a look ahead at r of n bytes: a TCP socket's waits for all, as the
+ * kernel has it, and no event tells when they are there.
+ */
+static bool look_again(int fd, int flags, ssize_t r, size_t n, tuck_ns *until)
+{
+	const int both = MSG_PEEK | MSG_WAITALL;
+
+	if ((flags & both) != both || r <= 0 || (size_t)r >= n || !grows(fd))
+		return false;
+	errno = EAGAIN;
+	return tuck__hook_later(fd, POLLIN, until);
 }
 
 /* MSG_WAITALL: until all is there, the stream ends, or the time is over. */
-static ssize_t recv_all(int fd, char *buf, size_t n, int flags, size_t done)
+static ssize_t recv_all(int fd, char *buf, size_t n, int flags, size_t done,
+			tuck_ns *until)
 {
-	tuck_ns until = 0;
 	ssize_t r;
 
 	while (done < n) {
 		r = __real_recv(fd, buf + done, n - done, flags | MSG_DONTWAIT);
 		if (r > 0)
 			done += (size_t)r;
-		else if (r == 0 || !tuck__hook_again(fd, POLLIN, &until))
+		else if (r == 0 || !tuck__hook_again(fd, POLLIN, until))
 			return done || r == 0 ? (ssize_t)done : -1;
 	}
 	return (ssize_t)done;
@@ -119,9 +145,10 @@ ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags,
 	do
 		r = __real_recvfrom(fd, buf, n, flags | MSG_DONTWAIT, addr,
 				    len);
-	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	while ((r < 0 && tuck__hook_again(fd, POLLIN, &until)) ||
+	       look_again(fd, flags, r, n, &until));
 	if (r > 0 && (size_t)r < n && waits_for_all(fd, flags))
-		return recv_all(fd, buf, n, flags, (size_t)r);
+		return recv_all(fd, buf, n, flags, (size_t)r, &until);
 	return r;
 }
 
@@ -131,7 +158,8 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 }
 
 /* The parts of a message that the first r bytes have not filled. */
-static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r)
+static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r,
+			 tuck_ns *until)
 {
 	size_t before = 0, n;
 	ssize_t got;
@@ -140,7 +168,7 @@ static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r)
 		n = msg->msg_iov[i].iov_len;
 		if (before + n > r) {
 			got = recv_all(fd, msg->msg_iov[i].iov_base, n, flags,
-				       r - before);
+				       r - before, until);
 			if (got < 0)
 				break;
 			r = before + (size_t)got;
@@ -152,6 +180,15 @@ static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r)
 	return (ssize_t)r;
 }
 
+static size_t room_of(const struct msghdr *msg)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < msg->msg_iovlen; i++)
+		sum += msg->msg_iov[i].iov_len;
+	return sum;
+}
+
 ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 {
 	tuck_ns until = 0;
@@ -161,13 +198,17 @@ ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
 		return __real_recvmsg(fd, msg, flags);
 	do
 		r = __real_recvmsg(fd, msg, flags | MSG_DONTWAIT);
-	while (r < 0 && tuck__hook_again(fd, POLLIN, &until));
+	while ((r < 0 && tuck__hook_again(fd, POLLIN, &until)) ||
+	       look_again(fd, flags, r, room_of(msg), &until));
 	if (r > 0 && waits_for_all(fd, flags))
-		return recv_rest(fd, msg, flags, (size_t)r);
+		return recv_rest(fd, msg, flags, (size_t)r, &until);
 	return r;
 }
 
-/* As the kernel: the limit is looked at after each message that came. */
+/*
+ * As the kernel: the limit is looked at after each message that came, and
+ * SO_RCVTIMEO is each one's.
+ */
 int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 		    struct timespec *limit)
 {
@@ -186,8 +227,10 @@ int __wrap_recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags,
 	while (done < n) {
 		r = __real_recvmmsg(fd, msgs + done, n - done,
 				    flags | MSG_DONTWAIT, NULL);
-		if (r > 0)
+		if (r > 0) {
 			done += (unsigned)r;
+			until = 0;
+		}
 		if (r > 0 && (flags & MSG_WAITFORONE || tuck_now() > deadline))
 			break;
 		if (r < 0 && !tuck__hook_again(fd, POLLIN, &until))
