@@ -29,10 +29,11 @@ static bool again(int fd, bool to_another, tuck_ns *until)
 			    tuck__hook_again(fd, POLLOUT, until);
 }
 
-static ssize_t send_all(int fd, const char *buf, size_t n, int flags,
-			const struct sockaddr *addr, socklen_t len)
+/* SIGPIPE comes with EPIPE alone, not where some has gone. */
+static ssize_t send_until(int fd, const char *buf, size_t n, int flags,
+			  const struct sockaddr *addr, socklen_t len,
+			  tuck_ns *until)
 {
-	tuck_ns until = 0;
 	size_t done = 0;
 	ssize_t r;
 
@@ -44,10 +45,19 @@ static ssize_t send_all(int fd, const char *buf, size_t n, int flags,
 			if (done >= n)
 				return (ssize_t)done;
 			errno = EAGAIN;
+			flags |= MSG_NOSIGNAL;
 		}
-		if (!again(fd, addr != NULL, &until))
+		if (!again(fd, addr != NULL, until))
 			return so_far(done);
 	}
+}
+
+static ssize_t send_all(int fd, const char *buf, size_t n, int flags,
+			const struct sockaddr *addr, socklen_t len)
+{
+	tuck_ns until = 0;
+
+	return send_until(fd, buf, n, flags, addr, len, &until);
 }
 
 ssize_t __wrap_sendto(int fd, const void *buf, size_t n, int flags,
@@ -145,7 +155,7 @@ static size_t total(const struct iovec *iov, size_t n)
 
 /* What is left of the buffers after the first done bytes, one by one. */
 static ssize_t send_rest(int fd, const struct msghdr *msg, int flags,
-			 size_t done)
+			 size_t done, tuck_ns *until)
 {
 	size_t before = 0, n, from;
 	ssize_t r;
@@ -154,9 +164,9 @@ static ssize_t send_rest(int fd, const struct msghdr *msg, int flags,
 		n = msg->msg_iov[i].iov_len;
 		if (before + n > done) {
 			from = done - before;
-			r = send_all(fd,
-				     (char *)msg->msg_iov[i].iov_base + from,
-				     n - from, flags, NULL, 0);
+			r = send_until(fd,
+				       (char *)msg->msg_iov[i].iov_base + from,
+				       n - from, flags, NULL, 0, until);
 			if (r < 0)
 				break;
 			done += (size_t)r;
@@ -177,7 +187,8 @@ static ssize_t send_msg(int fd, const struct msghdr *msg, int flags)
 		r = __real_sendmsg(fd, msg, flags | MSG_DONTWAIT);
 	while (r < 0 && again(fd, msg->msg_name != NULL, &until));
 	if (r > 0 && (size_t)r < total(msg->msg_iov, msg->msg_iovlen))
-		return send_rest(fd, msg, flags, (size_t)r);
+		return send_rest(fd, msg, flags | MSG_NOSIGNAL, (size_t)r,
+				 &until);
 	return r;
 }
 
@@ -268,7 +279,7 @@ ssize_t __wrap_sendfile(int fd, int file, off_t *offset, size_t n)
 	bool blocks = false;
 	ssize_t r;
 
-	if (!tuck__hook_on())
+	if (!tuck__hook_on() || n == 0)
 		return __real_sendfile(fd, file, offset, n);
 	while (done < n) {
 		r = try_sendfile(fd, file, offset, n - done, &blocks);

@@ -103,3 +103,48 @@ HOOKED_TEST(a_look_ahead_at_all_waits_for_all)
 	close(fds[1]);
 	CHECK_EQ(recv(fds[0], buf, 9, flags), 3);
 }
+
+/* -- writing -- */
+
+static volatile sig_atomic_t pipes_broken;
+static ssize_t written;
+static int ended;
+
+static void count_sigpipe(int sig)
+{
+	(void)sig;
+	pipes_broken++;
+}
+
+static void write_all(void *arg)
+{
+	struct iovec iov[2] = { { large, LARGE / 2 }, { large, LARGE / 2 } };
+
+	written = arg ? writev(fds[0], iov, 2) : write(fds[0], large, LARGE);
+	ended = 1;
+}
+
+HOOKED_TEST(what_went_in_part_is_no_broken_pipe)
+{
+	signal(SIGPIPE, count_sigpipe);
+	for (int i = 0; i < 2; i++) {
+		stream_pair(fds);
+		ended = 0;
+		go(write_all, i ? &ended : NULL);
+		settle();
+		CHECK_EQ(ended, 0);
+		close(fds[1]);
+		WAIT_FOR(ended);
+		CHECK(written > 0 && written < LARGE);
+		CHECK_EQ(pipes_broken, i);
+		write_all(i ? &ended : NULL);
+		CHECK_EQ(written, -1);
+		CHECK_EQ(pipes_broken, i + 1);
+	}
+}
+
+HOOKED_TEST(sendfile_of_nothing_looks_all_the_same)
+{
+	CHECK_EQ(sendfile(-1, -1, NULL, 0), -1);
+	CHECK_EQ(errno, EBADF);
+}
