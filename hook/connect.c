@@ -22,30 +22,39 @@ static tuck__noinline int try_connect(int fd, const struct sockaddr *addr,
 	return r;
 }
 
-/* It had begun, now or before. */
-static tuck__noinline int result_of(int fd)
+static bool has_begun(int r)
 {
-	int err = 0;
-	socklen_t len = sizeof(err);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-		return -1;
-	if (err == 0)
-		return 0;
-	errno = err;
-	return -1;
+	return r < 0 && (errno == EINPROGRESS || errno == EALREADY);
 }
 
-/* As the kernel says when SO_SNDTIMEO is over: it goes on. */
-static int finish(int fd)
+static bool wait_for_end(int fd, tuck_ns *until)
+{
+	bool blocks = tuck__hook_would_block(fd, POLLOUT, O_PATH);
+
+	errno = EAGAIN;
+	return blocks ? tuck__hook_again(fd, POLLOUT, until) :
+			tuck__hook_later(fd, POLLOUT, until);
+}
+
+/*
+ * It had begun, now or before. How it ended another call says, after which
+ * the socket is what it would have been after one: SO_ERROR would tell, but
+ * the next connect() say ECONNABORTED. When SO_SNDTIMEO is over, it goes on.
+ */
+static int finish(int fd, const struct sockaddr *addr, socklen_t len)
 {
 	tuck_ns until = 0;
+	bool blocks;
+	int r = -1;
 
 	do {
 		if (!tuck__hook_would_block(fd, POLLOUT, O_PATH))
-			return result_of(fd);
-		errno = EAGAIN;
-	} while (tuck__hook_again(fd, POLLOUT, &until));
+			r = try_connect(fd, addr, len, &blocks);
+		else
+			errno = EINPROGRESS;
+		if (!has_begun(r))
+			return r < 0 && errno == EISCONN ? 0 : r;
+	} while (wait_for_end(fd, &until));
 	if (errno == EAGAIN)
 		errno = EINPROGRESS;
 	return -1;
@@ -64,9 +73,7 @@ int __wrap_connect(int fd, const struct sockaddr *addr, socklen_t len)
 		r = try_connect(fd, addr, len, &blocks);
 	while (r < 0 && blocks && errno == EAGAIN &&
 	       tuck__hook_later(fd, POLLOUT, &until));
-	if (r < 0 && blocks && (errno == EINPROGRESS || errno == EALREADY))
-		return finish(fd);
-	return r;
+	return blocks && has_begun(r) ? finish(fd, addr, len) : r;
 }
 
 static tuck__noinline int try_accept(int fd, struct sockaddr *addr,

@@ -148,3 +148,26 @@ HOOKED_TEST(sendfile_of_nothing_looks_all_the_same)
 	CHECK_EQ(sendfile(-1, -1, NULL, 0), -1);
 	CHECK_EQ(errno, EBADF);
 }
+
+/* -- connect -- */
+
+HOOKED_TEST(who_was_refused_may_try_again)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET };
+	int listener = socket(AF_INET, SOCK_STREAM, 0),
+	    fd = socket(AF_INET, SOCK_STREAM, 0);
+	const struct sockaddr *to = (const void *)&addr;
+	socklen_t len = sizeof(addr);
+
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_EQ(bind(listener, to, len), 0);
+	CHECK_EQ(getsockname(listener, (void *)&addr, &len), 0);
+	for (int i = 0; i < 2; i++) {
+		CHECK_EQ(connect(fd, to, len), -1);
+		CHECK_EQ(errno, ECONNREFUSED);
+	}
+	CHECK_EQ(listen(listener, 1), 0);
+	CHECK_EQ(connect(fd, to, len), 0);
+	CHECK_EQ(connect(fd, to, len), -1);
+	CHECK_EQ(errno, EISCONN);
+}
