@@ -6,6 +6,7 @@
  * A signal mask belongs to the thread, and so to all its tasklets: while one
  * waits with a mask of its own, its signals are looked for every STEP.
  */
+#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,8 +38,11 @@ static int wait_more(const struct pollfd *fds, nfds_t n, tuck_ns deadline,
 	tuck_ns step = mask ? tuck_after(STEP) : deadline;
 	int r;
 
-	if (*ret_over)
+	if (deadline <= tuck_now()) {
+		*ret_over = true;
+		tuck_yield();	/* who asks in a loop waits for somebody */
 		return 0;
+	}
 	if (step > deadline)
 		step = deadline;
 	r = tuck__hook_wait(fds, n, step);
@@ -69,7 +73,7 @@ static int poll_until(struct pollfd *fds, nfds_t n, tuck_ns deadline,
 
 int __wrap_poll(struct pollfd *fds, nfds_t n, int ms)
 {
-	if (!tuck__hook_on() || ms == 0)
+	if (!tuck__hook_on())
 		return __real_poll(fds, n, ms);
 	return poll_until(fds, n, after_ms(ms), NULL);
 }
@@ -138,6 +142,34 @@ static void note(struct asked *a, int fd)
 		a->fds[a->n++] = (struct pollfd){ .fd = fd, .events = events };
 }
 
+/* How many descriptors there is room for. */
+static tuck__noinline int table_size(int otherwise)
+{
+	char text[4096];
+	const char *line;
+	ssize_t r = -1;
+	int fd = open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return otherwise;
+	r = __real_read(fd, text, sizeof(text) - 1);
+	__real_close(fd);
+	text[r < 0 ? 0 : r] = 0;
+	line = strstr(text, "FDSize:");
+	return line ? atoi(line + strlen("FDSize:")) : otherwise;
+}
+
+/*
+ * The kernel looks at no more of a set than there may be descriptors, so n may
+ * be larger than what is there: getdtablesize() is, for an fd_set.
+ */
+static int within_table(int n)
+{
+	int most = n > FD_SETSIZE ? table_size(n) : n;
+
+	return n < most ? n : most;
+}
+
 static tuck__noinline struct asked *ask(int n, fd_set *const sets[SETS])
 {
 	size_t bytes = bytes_of(n);
@@ -173,12 +205,12 @@ static tuck__noinline int look(const struct asked *a, int n,
 			      mask);
 }
 
-static int select_until(int n, fd_set *const sets[SETS], tuck_ns deadline,
+static int select_until(int all, fd_set *const sets[SETS], tuck_ns deadline,
 			const sigset_t *mask)
 {
+	int n = within_table(all), r;
 	struct asked *a __attribute__((__cleanup__(forget))) = ask(n, sets);
 	bool over = false;
-	int r;
 
 	if (!a) {
 		errno = ENOMEM;
@@ -260,7 +292,7 @@ static int epoll_until(int fd, struct epoll_event *events, int n,
 
 int __wrap_epoll_wait(int fd, struct epoll_event *events, int n, int ms)
 {
-	if (!tuck__hook_on() || ms == 0)
+	if (!tuck__hook_on())
 		return __real_epoll_wait(fd, events, n, ms);
 	return epoll_until(fd, events, n, after_ms(ms), NULL);
 }
@@ -268,7 +300,7 @@ int __wrap_epoll_wait(int fd, struct epoll_event *events, int n, int ms)
 int __wrap_epoll_pwait(int fd, struct epoll_event *events, int n, int ms,
 		       const sigset_t *mask)
 {
-	if (!tuck__hook_on() || ms == 0)
+	if (!tuck__hook_on())
 		return __real_epoll_pwait(fd, events, n, ms, mask);
 	return epoll_until(fd, events, n, after_ms(ms), mask);
 }

@@ -171,3 +171,103 @@ HOOKED_TEST(who_was_refused_may_try_again)
 	CHECK_EQ(connect(fd, to, len), -1);
 	CHECK_EQ(errno, EISCONN);
 }
+
+/* -- select and its like -- */
+
+/* More than the set has bits, as getdtablesize() may be. */
+HOOKED_TEST(select_looks_no_further_than_the_kernel)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	char *pages = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fd_set *in;
+
+	CHECK(pages != MAP_FAILED);
+	CHECK_EQ(mprotect(pages + page, page, PROT_NONE), 0);
+	in = (fd_set *)(void *)(pages + page - sizeof(*in));
+	stream_pair(fds);
+	start_drips(20, 1);
+	FD_SET(fds[0], in);
+	CHECK_EQ(select(1 << 20, in, NULL, NULL, NULL), 1);
+	CHECK(FD_ISSET(fds[0], in));
+	CHECK_EQ(select(INT_MAX, in, NULL, NULL, NULL), 1);
+}
+
+static int epoll_fd;
+static const struct timespec no_time;
+
+static int ask_poll(void)
+{
+	struct pollfd p = { .fd = fds[0], .events = POLLIN };
+
+	return poll(&p, 1, 0);
+}
+
+static int ask_ppoll(void)
+{
+	struct pollfd p = { .fd = fds[0], .events = POLLIN };
+
+	return ppoll(&p, 1, &no_time, NULL);
+}
+
+static int ask_select(void)
+{
+	struct timeval t = { 0, 0 };
+	fd_set in;
+
+	FD_ZERO(&in);
+	FD_SET(fds[0], &in);
+	return select(fds[0] + 1, &in, NULL, NULL, &t);
+}
+
+static int ask_epoll(void)
+{
+	struct epoll_event e;
+
+	return epoll_wait(epoll_fd, &e, 1, 0);
+}
+
+static int ask_epoll_pwait(void)
+{
+	struct epoll_event e;
+	sigset_t none;
+
+	sigemptyset(&none);
+	return epoll_pwait(epoll_fd, &e, 1, 0, &none);
+}
+
+static void write_one(void *arg)
+{
+	(void)arg;
+	raw_write(fds[1], "x", 1);
+}
+
+static int tasklets(void)
+{
+	struct tuck_stats stats;
+
+	CHECK_EQ(tuck_stats(&stats), 0);
+	return (int)stats.tasklets;
+}
+
+/* And costs no more than that. */
+HOOKED_TEST(who_asks_in_a_loop_lets_others_run)
+{
+	static int (*const asks[])(void) = { ask_poll, ask_ppoll, ask_select,
+					     ask_epoll, ask_epoll_pwait };
+	struct epoll_event e = { .events = EPOLLIN };
+	tuck_ns end = patience();
+	char c;
+
+	stream_pair(fds);
+	epoll_fd = epoll_create1(0);
+	CHECK_EQ(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[0], &e), 0);
+	for (int i = 0; i < 5; i++) {
+		CHECK_EQ(asks[i](), 0);
+		CHECK_EQ(tasklets(), 1);
+		go(write_one, NULL);
+		while (asks[i]() == 0)
+			CHECK(tuck_now() < end);
+		CHECK_EQ(read(fds[0], &c, 1), 1);
+	}
+}
