@@ -7,6 +7,7 @@
  */
 #include <fcntl.h>
 #include <stddef.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "hook/hook.h"
@@ -48,10 +49,27 @@ static bool pipes_block(const struct splicing *s)
 	       blocks_if_pipe(s->out);
 }
 
+static bool is_unix(int fd)
+{
+	int domain = AF_UNSPEC;
+	socklen_t len = sizeof(domain);
+
+	return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == 0 &&
+	       domain == AF_UNIX;
+}
+
+/* A Unix socket's input heeds the flag, too. */
+static bool may_block(const struct splicing *s, int fd)
+{
+	if (is_pipe(fd))
+		return pipes_block(s);
+	return !(s->flags & SPLICE_F_NONBLOCK && fd == s->in && is_unix(fd));
+}
+
 static bool again(const struct splicing *s, int fd, short events,
 		  tuck_ns *until)
 {
-	bool blocks = !is_pipe(fd) || pipes_block(s);
+	bool blocks = may_block(s, fd);
 
 	errno = EAGAIN;
 	return blocks && tuck__hook_again(fd, events, until);

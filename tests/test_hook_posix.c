@@ -271,3 +271,27 @@ HOOKED_TEST(who_asks_in_a_loop_lets_others_run)
 		CHECK_EQ(read(fds[0], &c, 1), 1);
 	}
 }
+
+/* -- splice -- */
+
+HOOKED_TEST(splice_from_a_unix_socket_heeds_its_flag)
+{
+	int ends[2];
+
+	stream_pair(fds);
+	pipe_pair(ends);
+	set_limit(fds[0], SO_RCVTIMEO, 20);
+	for (int i = 0; i < 2; i++) {
+		tuck_ns start = tuck_now();
+
+		CHECK_EQ(splice(fds[0], NULL, ends[1], NULL, 9,
+				i ? SPLICE_F_NONBLOCK : 0),
+			 -1);
+		CHECK_EQ(errno, EAGAIN);
+		if (i == 0)
+			CHECK(tuck_now() - start >= TUCK_MS(20));
+	}
+	set_limit(fds[0], SO_RCVTIMEO, 0);
+	CHECK_EQ(splice(fds[0], NULL, ends[1], NULL, 9, SPLICE_F_NONBLOCK), -1);
+	CHECK_EQ(errno, EAGAIN);
+}
