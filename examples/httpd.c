@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * httpd: serves the files of a folder, and /hello, over HTTP/1.1.
+ * httpd: serves the files of a folder, /hello, and /slow/MS, an answer that
+ * takes so many milliseconds, over HTTP/1.1.
  *
  * Shows straight-line code around a parser that works by callbacks (http.c),
  * a deadline against clients that are idle or slow, and files that go from

@@ -91,6 +91,19 @@ def answers_hello():
 
 
 @test
+def a_slow_answer_holds_up_nobody():
+    with httpd() as h, h.connect() as s:
+        s.sendall(b"GET /slow/10000 HTTP/1.1\r\nHost: h\r\n\r\n")
+        for path in ("hello", "slow/1", "slow/0", "slow/x"):
+            assert curl(h.url + path) == HELLO, path
+        s.setblocking(False)
+        try:
+            raise AssertionError(s.recv(1))
+        except BlockingIOError:
+            pass
+
+
+@test
 def sends_files_with_their_types():
     for env in ({}, {"TUCK_STACK_SLOTS": "1"}):
         with httpd(**env) as h:

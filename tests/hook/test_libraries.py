@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../examples"))
-from kit import Skip, client, main, need, server, test, text, until
+from kit import CROWD, Skip, client, main, need, server, test, text, until
 
 HOOK = os.path.abspath(sys.argv[1])
 PROGRAMS = {os.path.basename(path): path for path in sys.argv[2:]}
@@ -111,6 +111,18 @@ def curl():
 
         crowd("with_curl", "http://127.0.0.1:%d/" % s.getsockname()[1],
               held, answer)
+
+
+@test
+def curl_of_httpd():
+    """None is answered before all have asked, or they do not wait at once."""
+    ms = min(3000 * CROWD, 10000)
+    program("with_curl")
+    with tempfile.TemporaryDirectory() as root, \
+            server(program("httpd"), root, "127.0.0.1:0") as h:
+        before = h.fds()
+        crowd("with_curl", f"http://{h.at}/slow/{ms}",
+              lambda: h.fds() - before, lambda: None)
 
 
 @test
