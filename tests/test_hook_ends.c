@@ -97,6 +97,47 @@ HOOKED_TEST(a_proc_ends_after_a_drop)
 	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
 }
 
+/* -- in a lock's queue -- */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static int turns, woken;
+
+static void wait_for_turn(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&mutex), 0);
+	while (!turns)
+		CHECK_EQ(pthread_cond_wait(&cond, &mutex), 0);
+	turns--;
+	woken++;
+	CHECK_EQ(pthread_mutex_unlock(&mutex), 0);
+}
+
+static void *leave_in_queue(void *arg)
+{
+	(void)arg;
+	CHECK(tuck_self() > 0);
+	go(wait_for_turn, NULL);
+	settle();
+	return NULL;
+}
+
+/* One of this proc, one that went with its proc, and one who is there. */
+HOOKED_TEST(a_signal_is_not_for_who_was_dropped)
+{
+	tuck_id dropped = go(wait_for_turn, NULL);
+
+	settle();
+	on_thread(leave_in_queue, NULL);
+	CHECK_EQ(tuck_drop(dropped), 0);
+	go(wait_for_turn, NULL);
+	settle();
+	turns = 1;
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	WAIT_FOR(woken == 1);
+}
+
 /* -- with the proc: the wake-up of its number stays -- */
 
 static void *leave_waiting(void *arg)

@@ -76,6 +76,13 @@ static void unlock(struct bucket *b)
 	__real_pthread_mutex_unlock(&b->lock);
 }
 
+static bool ended(tuck_id id)
+{
+	char name[1];
+
+	return tuck_name_get(id, name, sizeof(name)) == -ESRCH;
+}
+
 /* -- waiting -- */
 
 static void put_in(struct tuck__parked *p)
@@ -111,6 +118,7 @@ struct tuck__parked *tuck__lot_enter(const void *at)
 	if (!p)
 		return NULL;
 	p->at = at;
+	p->of = tuck_self();
 	put_in(p);
 	return p;
 }
@@ -153,6 +161,22 @@ int tuck__lot_sleep(tuck_ns deadline)
 	return wait_on(NULL, deadline);
 }
 
+/*
+ * Whether there was anybody to let go. To ask Tuck of one who was dropped would
+ * make a proc of a thread that is none.
+ */
+static bool let_one_go(struct tuck__parked *p)
+{
+	bool dropped = tuck_can_switch() && ended(p->of);
+
+	p->in = false;
+	if (dropped)
+		free(p);
+	else
+		tuck_sem_post(&p->sem);
+	return !dropped;
+}
+
 bool tuck__lot_wake(const void *at, bool all)
 {
 	struct bucket *b = bucket_of(at);
@@ -172,9 +196,7 @@ bool tuck__lot_wake(const void *at, bool all)
 			continue;
 		tuck__link_cut(l);
 		atomic_fetch_sub(&b->n, 1);
-		p->in = false;
-		any = true;
-		tuck_sem_post(&p->sem);
+		any |= let_one_go(p);
 	}
 	unlock(b);
 	return any;
@@ -231,13 +253,6 @@ static struct owned *find(const struct bucket *b, const void *object)
 			return o;
 	}
 	return NULL;
-}
-
-static bool ended(tuck_id id)
-{
-	char name[1];
-
-	return tuck_name_get(id, name, sizeof(name)) == -ESRCH;
 }
 
 static struct owned *add(struct bucket *b, const void *object)

@@ -17,6 +17,7 @@
 struct tuck__parked {
 	struct tuck__link link;
 	const void *at;
+	tuck_id of;
 	bool in, settled;	/* in the lot; out, with nothing to pass on */
 	struct tuck_sem sem;
 };
