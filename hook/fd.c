@@ -128,5 +128,5 @@ bool tuck__hook_later(int fd, short events, tuck_ns *until)
 		return false;
 	if (soon > *until)
 		return ended(-ETIMEDOUT, *until);
-	return ended(tuck_sleep(soon), *until);
+	return ended(tuck__hook_rest(soon), *until);
 }

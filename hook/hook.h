@@ -52,6 +52,9 @@ bool tuck__hook_again(int fd, short events, tuck_ns *until);
 /* The same where a wait for events would not tell: look again soon. */
 bool tuck__hook_later(int fd, short events, tuck_ns *until);
 
+/* Until the deadline: 0; -EINTR, -ECANCELED. */
+int tuck__hook_rest(tuck_ns deadline);
+
 /* Whether it blocks, as far as the program knows. */
 bool tuck__hook_blocks(int fd);
 

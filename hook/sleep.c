@@ -24,7 +24,7 @@ static int fail(int r)
 }
 
 /* A signal interrupts a main tasklet's. */
-static int rest(tuck_ns deadline)
+int tuck__hook_rest(tuck_ns deadline)
 {
 	int r;
 
@@ -53,7 +53,7 @@ unsigned __wrap_sleep(unsigned s)
 
 	if (!tuck__hook_on())
 		return __real_sleep(s);
-	if (rest(deadline) == 0)
+	if (tuck__hook_rest(deadline) == 0)
 		return 0;
 	left = left_until(deadline);
 	return (unsigned)left.tv_sec + (left.tv_nsec > 0);
@@ -63,7 +63,7 @@ int __wrap_usleep(useconds_t us)
 {
 	if (!tuck__hook_on())
 		return __real_usleep(us);
-	return fail(rest(tuck_after(TUCK_US((tuck_ns)us))));
+	return fail(tuck__hook_rest(tuck_after(TUCK_US((tuck_ns)us))));
 }
 
 int __wrap_nanosleep(const struct timespec *t, struct timespec *left)
@@ -74,7 +74,7 @@ int __wrap_nanosleep(const struct timespec *t, struct timespec *left)
 	if (!tuck__hook_on() || !valid(t))
 		return __real_nanosleep(t, left);
 	deadline = tuck__hook_deadline(t);
-	r = rest(deadline);
+	r = tuck__hook_rest(deadline);
 	if (r < 0 && left)
 		*left = left_until(deadline);
 	return fail(r);
@@ -103,7 +103,7 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 		return __real_clock_nanosleep(clock, flags, t, left);
 	deadline = flags & TIMER_ABSTIME ? deadline_on(clock, t) :
 					   tuck__hook_deadline(t);
-	r = rest(deadline);
+	r = tuck__hook_rest(deadline);
 	if (r < 0 && left && !(flags & TIMER_ABSTIME))
 		*left = left_until(deadline);
 	return -r;

@@ -2,11 +2,14 @@
 /* Corners of libc's calls where the kernel says more than the usual. */
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 
 #include "hooked.h"
@@ -170,6 +173,45 @@ HOOKED_TEST(who_was_refused_may_try_again)
 	CHECK_EQ(connect(fd, to, len), 0);
 	CHECK_EQ(connect(fd, to, len), -1);
 	CHECK_EQ(errno, EISCONN);
+}
+
+static atomic_bool enough;
+
+static void do_nothing(int sig)
+{
+	(void)sig;
+}
+
+static void *interrupt_often(void *thread)
+{
+	while (!atomic_load(&enough)) {
+		usleep(2000);
+		pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	}
+	return NULL;
+}
+
+/* Where no event would tell, and it is tried again and again. */
+HOOKED_TEST(a_signal_interrupts_what_is_tried_again)
+{
+	struct sigaction action = { .sa_handler = do_nothing };
+	struct sockaddr_un box = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), r;
+	pthread_t thread, self = pthread_self();
+
+	snprintf(box.sun_path + 1, sizeof(box.sun_path) - 1, "tuck-posix-%d",
+		 (int)getpid());
+	CHECK_EQ(bind(listener, (struct sockaddr *)&box, sizeof(box)), 0);
+	CHECK_EQ(listen(listener, 0), 0);
+	CHECK_EQ(sigaction(SIGUSR1, &action, NULL), 0);
+	CHECK_EQ(pthread_create(&thread, NULL, interrupt_often, &self), 0);
+	do
+		r = connect(socket(AF_UNIX, SOCK_STREAM, 0),
+			    (struct sockaddr *)&box, sizeof(box));
+	while (r == 0);
+	CHECK_EQ(errno, EINTR);
+	atomic_store(&enough, true);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
 /* -- select and its like -- */
