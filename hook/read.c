@@ -118,17 +118,59 @@ static bool look_again(int fd, int flags, ssize_t r, size_t n, tuck_ns *until)
 	return tuck__hook_later(fd, POLLIN, until);
 }
 
-/* MSG_WAITALL: until all is there, the stream ends, or the time is over. */
-static ssize_t recv_all(int fd, char *buf, size_t n, int flags, size_t done,
-			tuck_ns *until)
+/* One of MSG_WAITALL, after its first part. */
+struct receiving {
+	int fd, flags;
+	struct msghdr *msg;	/* with room for what comes along; or NULL */
+	size_t room;
+	tuck_ns until;
+};
+
+/* Bytes of the next message are not put behind descriptors, nor lose theirs. */
+static bool has_descriptors(struct msghdr *msg)
+{
+	struct cmsghdr *c;
+
+	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c))
+		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+			return true;
+	return false;
+}
+
+static tuck__noinline ssize_t recv_part(const struct receiving *v, void *buf,
+					size_t n)
+{
+	struct iovec iov = { buf, n };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t r;
+
+	if (!v->msg)
+		return __real_recv(v->fd, buf, n, v->flags);
+	msg.msg_control = v->msg->msg_control;
+	msg.msg_controllen = v->room;
+	r = __real_recvmsg(v->fd, &msg, v->flags);
+	if (r > 0 && msg.msg_controllen > 0) {
+		v->msg->msg_controllen = msg.msg_controllen;
+		v->msg->msg_flags |= msg.msg_flags;
+	}
+	return r;
+}
+
+static bool goes_on(const struct receiving *v)
+{
+	return !v->msg || !has_descriptors(v->msg);
+}
+
+/* Until all is there, the stream ends, or the time is over. */
+static ssize_t recv_all(struct receiving *v, char *buf, size_t n, size_t done)
 {
 	ssize_t r;
 
-	while (done < n) {
-		r = __real_recv(fd, buf + done, n - done, flags | MSG_DONTWAIT);
+	while (done < n && goes_on(v)) {
+		r = recv_part(v, buf + done, n - done);
 		if (r > 0)
 			done += (size_t)r;
-		else if (r == 0 || !tuck__hook_again(fd, POLLIN, until))
+		else if (r == 0 || !tuck__hook_again(v->fd, POLLIN, &v->until))
 			return done || r == 0 ? (ssize_t)done : -1;
 	}
 	return (ssize_t)done;
@@ -137,18 +179,17 @@ static ssize_t recv_all(int fd, char *buf, size_t n, int flags, size_t done,
 ssize_t __wrap_recvfrom(int fd, void *buf, size_t n, int flags,
 			struct sockaddr *addr, socklen_t *len)
 {
-	tuck_ns until = 0;
+	struct receiving v = { .fd = fd, .flags = flags | MSG_DONTWAIT };
 	ssize_t r;
 
 	if (!tuck__hook_on() || flags & AT_ONCE)
 		return __real_recvfrom(fd, buf, n, flags, addr, len);
 	do
-		r = __real_recvfrom(fd, buf, n, flags | MSG_DONTWAIT, addr,
-				    len);
-	while ((r < 0 && tuck__hook_again(fd, POLLIN, &until)) ||
-	       look_again(fd, flags, r, n, &until));
+		r = __real_recvfrom(fd, buf, n, v.flags, addr, len);
+	while ((r < 0 && tuck__hook_again(fd, POLLIN, &v.until)) ||
+	       look_again(fd, flags, r, n, &v.until));
 	if (r > 0 && (size_t)r < n && waits_for_all(fd, flags))
-		return recv_all(fd, buf, n, flags, (size_t)r, &until);
+		return recv_all(&v, buf, n, (size_t)r);
 	return r;
 }
 
@@ -158,8 +199,8 @@ ssize_t __wrap_recv(int fd, void *buf, size_t n, int flags)
 }
 
 /* The parts of a message that the first r bytes have not filled. */
-static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r,
-			 tuck_ns *until)
+static ssize_t recv_rest(struct receiving *v, const struct msghdr *msg,
+			 size_t r)
 {
 	size_t before = 0, n;
 	ssize_t got;
@@ -167,8 +208,8 @@ static ssize_t recv_rest(int fd, const struct msghdr *msg, int flags, size_t r,
 	for (size_t i = 0; i < msg->msg_iovlen; i++) {
 		n = msg->msg_iov[i].iov_len;
 		if (before + n > r) {
-			got = recv_all(fd, msg->msg_iov[i].iov_base, n, flags,
-				       r - before, until);
+			got = recv_all(v, msg->msg_iov[i].iov_base, n,
+				       r - before);
 			if (got < 0)
 				break;
 			r = before + (size_t)got;
@@ -189,20 +230,31 @@ static size_t room_of(const struct msghdr *msg)
 	return sum;
 }
 
-ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
+static ssize_t recv_msg(struct receiving *v, struct msghdr *msg, int flags)
 {
-	tuck_ns until = 0;
+	const socklen_t name_room = msg->msg_namelen;
 	ssize_t r;
 
-	if (!tuck__hook_on() || flags & AT_ONCE)
-		return __real_recvmsg(fd, msg, flags);
-	do
-		r = __real_recvmsg(fd, msg, flags | MSG_DONTWAIT);
-	while ((r < 0 && tuck__hook_again(fd, POLLIN, &until)) ||
-	       look_again(fd, flags, r, room_of(msg), &until));
-	if (r > 0 && waits_for_all(fd, flags))
-		return recv_rest(fd, msg, flags, (size_t)r, &until);
+	do {
+		msg->msg_controllen = v->room;
+		msg->msg_namelen = name_room;
+		r = __real_recvmsg(v->fd, msg, v->flags);
+	} while ((r < 0 && tuck__hook_again(v->fd, POLLIN, &v->until)) ||
+		 look_again(v->fd, flags, r, room_of(msg), &v->until));
+	if (r > 0 && waits_for_all(v->fd, flags))
+		return recv_rest(v, msg, (size_t)r);
 	return r;
+}
+
+ssize_t __wrap_recvmsg(int fd, struct msghdr *msg, int flags)
+{
+	struct receiving v = { .fd = fd, .flags = flags | MSG_DONTWAIT };
+
+	if (!tuck__hook_on() || flags & AT_ONCE || !msg)
+		return __real_recvmsg(fd, msg, flags);
+	v.room = msg->msg_controllen;
+	v.msg = v.room ? msg : NULL;
+	return recv_msg(&v, msg, flags);
 }
 
 /*

@@ -26,87 +26,6 @@ static void set_limit(int fd, int name, int ms)
 	CHECK_EQ(setsockopt(fd, SOL_SOCKET, name, &tv, sizeof(tv)), 0);
 }
 
-/* -- the time limit of a socket -- */
-
-static struct {
-	int ms, n, stop;
-} drips;
-
-static void drip(void *arg)
-{
-	(void)arg;
-	for (int i = 0; i < drips.n && !drips.stop; i++) {
-		CHECK_EQ(usleep((useconds_t)drips.ms * 1000), 0);
-		raw_write(fds[1], "x", 1);
-	}
-}
-
-static void start_drips(int ms, int n)
-{
-	drips.ms = ms;
-	drips.n = n;
-	drips.stop = 0;
-	go(drip, NULL);
-}
-
-/* However many parts it has. */
-HOOKED_TEST(a_receive_for_all_has_one_limit)
-{
-	char buf[64];
-	struct iovec iov[64];
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 64 };
-	ssize_t r;
-
-	for (int i = 0; i < 64; i++)
-		iov[i] = (struct iovec){ buf + i, 1 };
-	stream_pair(fds);
-	set_limit(fds[0], SO_RCVTIMEO, 200);
-	start_drips(20, 200);
-	r = recvmsg(fds[0], &msg, MSG_WAITALL);
-	drips.stop = 1;
-	CHECK(r < 64);
-}
-
-/* Each message has it anew. */
-HOOKED_TEST(each_message_of_several_has_its_limit)
-{
-	struct iovec iov = { large, 9 };
-	struct mmsghdr msgs[3];
-
-	for (int i = 0; i < 3; i++)
-		msgs[i].msg_hdr = (struct msghdr){ .msg_iov = &iov,
-						   .msg_iovlen = 1 };
-	CHECK_EQ(socketpair(AF_UNIX, SOCK_DGRAM, 0, fds), 0);
-	set_limit(fds[0], SO_RCVTIMEO, 2000);
-	start_drips(1050, 3);
-	CHECK_EQ(recvmmsg(fds[0], msgs, 3, 0, NULL), 3);
-}
-
-/* -- looking ahead -- */
-
-HOOKED_TEST(a_look_ahead_at_all_waits_for_all)
-{
-	const int flags = MSG_PEEK | MSG_WAITALL;
-	char buf[9];
-	struct iovec iov[2] = { { buf, 4 }, { buf + 4, 5 } };
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
-
-	tcp_pair(fds);
-	start_drips(1, 4);
-	CHECK_EQ(recv(fds[0], buf, 4, flags), 4);
-	CHECK_EQ(recv(fds[0], buf, 4, MSG_WAITALL), 4);
-	start_drips(1, 9);
-	CHECK_EQ(recvmsg(fds[0], &msg, flags), 9);
-	CHECK_EQ(recv(fds[0], buf, 9, MSG_WAITALL), 9);
-	raw_write(fds[1], "xyz", 3);
-	set_limit(fds[0], SO_RCVTIMEO, 20);
-	CHECK_EQ(recv(fds[0], buf, 9, flags), 3);
-	set_limit(fds[0], SO_RCVTIMEO, 0);
-	CHECK_EQ(recv(fds[0], buf, 9, flags | MSG_DONTWAIT), 3);
-	close(fds[1]);
-	CHECK_EQ(recv(fds[0], buf, 9, flags), 3);
-}
-
 /* -- writing -- */
 
 static volatile sig_atomic_t pipes_broken;
@@ -216,6 +135,12 @@ HOOKED_TEST(a_signal_interrupts_what_is_tried_again)
 
 /* -- select and its like -- */
 
+static void write_one(void *arg)
+{
+	(void)arg;
+	raw_write(fds[1], "x", 1);
+}
+
 /* More than the set has bits, as getdtablesize() may be. */
 HOOKED_TEST(select_looks_no_further_than_the_kernel)
 {
@@ -228,7 +153,7 @@ HOOKED_TEST(select_looks_no_further_than_the_kernel)
 	CHECK_EQ(mprotect(pages + page, page, PROT_NONE), 0);
 	in = (fd_set *)(void *)(pages + page - sizeof(*in));
 	stream_pair(fds);
-	start_drips(20, 1);
+	go(write_one, NULL);
 	FD_SET(fds[0], in);
 	CHECK_EQ(select(1 << 20, in, NULL, NULL, NULL), 1);
 	CHECK(FD_ISSET(fds[0], in));
@@ -276,12 +201,6 @@ static int ask_epoll_pwait(void)
 
 	sigemptyset(&none);
 	return epoll_pwait(epoll_fd, &e, 1, 0, &none);
-}
-
-static void write_one(void *arg)
-{
-	(void)arg;
-	raw_write(fds[1], "x", 1);
 }
 
 static int tasklets(void)
