@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets of all families and kinds: listen, bind, connect, pairs. What
+ * Sockets of all families and kinds: listen, bind, pairs. What
  * differs between families is in their addresses; what differs between calls,
  * in the attributes.
  *
@@ -16,8 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "io/socket.h"
-#include "io/try.h"
 
 static const struct tuck_socket_attr usual;
 
@@ -28,18 +28,14 @@ static int set(int fd, int level, int option, int value)
 	return r < 0 ? -errno : 0;
 }
 
-static int close_with(int fd, int err)
+int tuck__open_socket(int family, int kind)
 {
-	tuck_fd_close(fd);
-	return err;
-}
-
-/* A socket that the poller knows, or a negative error. */
-static int open_socket(struct tuck__sched *s, int family, int kind)
-{
+	struct tuck__sched *s = tuck__sched();
 	struct tuck__poller *p;
-	int r = tuck__poller(s, &p), fd;
+	int r, fd;
 
+	TUCK__REQUIRE(s, tuck__sched_error());
+	r = tuck__poller(s, &p);
 	if (r < 0)
 		return r;
 	fd = socket(family, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -49,12 +45,6 @@ static int open_socket(struct tuck__sched *s, int family, int kind)
 	if (family != AF_UNIX && kind == SOCK_STREAM)
 		set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return fd;
-}
-
-/* The texts of TCP and UDP alone. */
-static bool is_unix(const char *text)
-{
-	return text && strncmp(text, "unix:", 5) == 0;
 }
 
 /* -- bind and listen -- */
@@ -109,17 +99,14 @@ static int prepare(int fd, int family, int kind,
 int tuck__open_to(const struct tuck_addr *addr, int kind,
 		  const struct tuck_socket_attr *attr)
 {
-	struct tuck__sched *s = tuck__sched();
-	int fd, r;
+	int fd = tuck__open_socket(addr->sa.ss_family, kind), r;
 
-	TUCK__REQUIRE(s, tuck__sched_error());
-	fd = open_socket(s, addr->sa.ss_family, kind);
 	if (fd < 0)
 		return fd;
 	r = prepare(fd, addr->sa.ss_family, kind, attr);
 	if (r == 0)
 		r = bind_to(fd, addr, kind, attr->replace);
-	return r < 0 ? close_with(fd, r) : fd;
+	return r < 0 ? tuck__close_with(fd, r) : fd;
 }
 
 static tuck__noinline int open_numeric(const char *text, int kind,
@@ -131,12 +118,39 @@ static tuck__noinline int open_numeric(const char *text, int kind,
 	return r < 0 ? r : tuck__open_to(&addr, kind, attr);
 }
 
+static void free_addrs(struct tuck__addrs **addrs)
+{
+	tuck__free(*addrs);
+}
+
+/* The first address that will do; if none, what the first one says. */
+static int open_named(const char *text, int kind,
+		      const struct tuck_socket_attr *attr)
+{
+	struct tuck__addrs *addrs
+		__attribute__((__cleanup__(free_addrs))) = NULL;
+	const struct tuck_resolve_attr want = { .kind = kind };
+	int first = 0, r;
+
+	r = tuck__addrs_of(&addrs, text, &want, TUCK_FOREVER);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < addrs->n; i++) {
+		r = tuck__open_to(&addrs->addr[i], kind, attr);
+		if (r >= 0)
+			return r;
+		if (i == 0)
+			first = r;
+	}
+	return first;
+}
+
 static int open_at(const char *text, int kind,
 		   const struct tuck_socket_attr *attr)
 {
 	int fd = open_numeric(text, kind, attr);
 
-	return fd == TUCK__A_NAME ? tuck__open_named(text, kind, attr) : fd;
+	return fd == TUCK__A_NAME ? open_named(text, kind, attr) : fd;
 }
 
 int tuck_listen(const char *addr, const struct tuck_socket_attr *attr)
@@ -148,7 +162,7 @@ int tuck_listen(const char *addr, const struct tuck_socket_attr *attr)
 	TUCK__REQUIRE(kind == SOCK_STREAM || kind == SOCK_SEQPACKET, -EINVAL);
 	fd = open_at(addr, kind, a);
 	if (fd >= 0 && listen(fd, a->backlog ? a->backlog : INT_MAX) < 0)
-		return close_with(fd, -errno);
+		return tuck__close_with(fd, -errno);
 	return fd;
 }
 
@@ -156,7 +170,7 @@ int tuck_tcp_listen(const char *addr, int backlog)
 {
 	const struct tuck_socket_attr attr = { .backlog = backlog };
 
-	return is_unix(addr) ? -EINVAL : tuck_listen(addr, &attr);
+	return tuck__is_unix(addr) ? -EINVAL : tuck_listen(addr, &attr);
 }
 
 int tuck_bind(const char *addr, const struct tuck_socket_attr *attr)
@@ -169,147 +183,7 @@ int tuck_bind(const char *addr, const struct tuck_socket_attr *attr)
 
 int tuck_udp_bind(const char *addr)
 {
-	return is_unix(addr) ? -EINVAL : tuck_bind(addr, NULL);
-}
-
-/* -- connect -- */
-
-/* The outcome of a connect(2) that was under way. */
-static int outcome(int fd)
-{
-	int err = 0;
-	socklen_t len = sizeof(err);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
-		err = errno;
-	return -err;
-}
-
-static int try_connect(int fd, const struct tuck_addr *addr)
-{
-	if (connect(fd, (const void *)&addr->sa, addr->len) == 0)
-		return 0;
-	return errno == EINTR ? -EINPROGRESS : -errno;
-}
-
-/* The socket of a connection, at its own end. */
-static int open_from(const struct tuck_addr *addr, int kind,
-		     const struct tuck_socket_attr *attr)
-{
-	struct tuck__sched *s = tuck__sched();
-	struct tuck_addr local;
-	int r;
-
-	if (!attr->local) {
-		TUCK__REQUIRE(s, tuck__sched_error());
-		return open_socket(s, addr->sa.ss_family, kind);
-	}
-	r = tuck__addr_of(&local, attr->local);
-	if (r < 0)
-		return r == TUCK__A_NAME ? -EINVAL : r;
-	TUCK__REQUIRE(local.sa.ss_family == addr->sa.ss_family, -EINVAL);
-	return tuck__open_to(&local, kind, attr);
-}
-
-/* 0, -EINPROGRESS, -EAGAIN: *ret_fd is open; else an error. */
-static tuck__noinline int start(const struct tuck_addr *addr,
-				const struct tuck_socket_attr *a, int *ret_fd)
-{
-	int fd = open_from(addr, a->kind ? a->kind : SOCK_STREAM, a), r;
-
-	if (fd < 0)
-		return fd;
-	r = try_connect(fd, addr);
-	if (r < 0 && r != -EINPROGRESS && r != -EAGAIN)
-		return close_with(fd, r);
-	*ret_fd = fd;
-	return r;
-}
-
-static tuck__noinline int start_numeric(const char *text,
-					const struct tuck_socket_attr *attr,
-					tuck_ns deadline, int *ret_fd)
-{
-	struct tuck_addr addr;
-	int r;
-
-	TUCK__REQUIRE(deadline >= 0, -EINVAL);
-	r = tuck__addr_of(&addr, text);
-	return r < 0 ? r : start(&addr, attr, ret_fd);
-}
-
-/* A Unix listener had no room: once more. */
-static tuck__noinline int connect_again(int fd, const char *text)
-{
-	struct tuck_addr addr;
-	int r = tuck_addr_parse(&addr, text);
-
-	return r < 0 ? r : try_connect(fd, &addr);
-}
-
-static void close_pending(const int *fd)
-{
-	if (*fd >= 0)
-		tuck_fd_close(*fd);
-}
-
-/* The end of a connect that gave r. */
-static int connected(int pending, int r, const char *text, tuck_ns deadline)
-{
-	int fd __attribute__((__cleanup__(close_pending))) = pending;
-
-	while (tuck__would_block(r, deadline)) {
-		r = tuck__fd_park_named(tuck__tls, fd, deadline);
-		if (r >= 0)
-			r = connect_again(fd, text);
-	}
-	if (r == -EINPROGRESS)
-		r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
-	if (r > 0)
-		r = outcome(fd);
-	if (r < 0)
-		return r;
-	fd = -1;
-	return pending;
-}
-
-int tuck__connect_to(const struct tuck_addr *addr,
-		     const struct tuck_socket_attr *attr, tuck_ns deadline)
-{
-	int fd = -1, r = start(addr, attr, &fd);
-
-	if (r == -EAGAIN)		/* no Unix listener's */
-		return close_with(fd, r);
-	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
-				  connected(fd, r, "", deadline);
-}
-
-int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
-		 tuck_ns deadline)
-{
-	int fd = -1, r;
-
-	if (!attr)
-		attr = &usual;
-	tuck__breathe(0);
-	r = start_numeric(addr, attr, deadline, &fd);
-	if (r == TUCK__A_NAME)
-		return tuck__connect_named(addr, attr, deadline);
-	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
-				  connected(fd, r, addr, deadline);
-}
-
-int tuck_tcp_connect(const char *addr, tuck_ns deadline)
-{
-	return is_unix(addr) ? -EINVAL : tuck_connect(addr, NULL, deadline);
-}
-
-int tuck_udp_connect(const char *addr)
-{
-	static const struct tuck_socket_attr attr = { .kind = SOCK_DGRAM };
-
-	return is_unix(addr) ? -EINVAL :
-			       tuck_connect(addr, &attr, TUCK_FOREVER);
+	return tuck__is_unix(addr) ? -EINVAL : tuck_bind(addr, NULL);
 }
 
 /* -- pairs, options -- */

@@ -4,6 +4,8 @@
 #define TUCK__SOCKET_H
 
 #include <limits.h>
+#include <string.h>
+#include <tuck/io.h>
 #include <tuck/net.h>
 
 #include "io/poller.h"
@@ -30,17 +32,22 @@ struct tuck__addrs {
 int tuck__addrs_of(struct tuck__addrs **ret_addrs, const char *text,
 		   const struct tuck_resolve_attr *attr, tuck_ns deadline);
 
-/* A socket there, or connected to there, or a negative error. */
+/* A socket that the poller knows, or a negative error; and one bound there. */
+int tuck__open_socket(int family, int kind);
 int tuck__open_to(const struct tuck_addr *addr, int kind,
 		  const struct tuck_socket_attr *attr);
-int tuck__connect_to(const struct tuck_addr *addr,
-		     const struct tuck_socket_attr *attr, tuck_ns deadline);
 
-/* The same to the first address of a name that will do. */
-int tuck__open_named(const char *text, int kind,
-		     const struct tuck_socket_attr *attr);
-int tuck__connect_named(const char *text, const struct tuck_socket_attr *attr,
-			tuck_ns deadline);
+/* The texts of TCP and UDP alone. */
+static inline bool tuck__is_unix(const char *text)
+{
+	return text && strncmp(text, "unix:", 5) == 0;
+}
+
+static inline int tuck__close_with(int fd, int err)
+{
+	tuck_fd_close(fd);
+	return err;
+}
 
 /* What the poller is to know of a new socket of this family and kind. */
 uint32_t tuck__socket_bits(int family, int kind);
