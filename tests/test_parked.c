@@ -4,6 +4,8 @@
  * bytes of its slice, which all pay who have many tasklets.
  */
 #include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <tuck.h>
@@ -195,6 +197,11 @@ static void wait_connect(void *arg)
 	tuck_connect(unix_text, NULL, TUCK_FOREVER);
 }
 
+static void wait_connect_tcp(void *arg)
+{
+	tuck_connect(arg, NULL, TUCK_FOREVER);
+}
+
 static void wait_splice_from(void *arg)
 {
 	(void)arg;
@@ -222,14 +229,25 @@ static void fill(void)
 		;
 }
 
-/* Of a tasklet that waits in fn, and those it has: tucked by another one. */
-static size_t parked_bytes_of(uint64_t n, void (*fn)(void *), void *arg)
+static bool at_once(void)
+{
+	return true;
+}
+
+/*
+ * Of a tasklet that waits in fn, and those it has, from when on it does so:
+ * tucked by another one.
+ */
+static size_t parked_bytes_from(bool (*waits)(void), uint64_t n,
+				void (*fn)(void *), void *arg)
 {
 	struct tuck_stats stats;
 	tuck_id id = tuck_go(fn, arg), other;
 
 	CHECK(id > 0);
 	tuck_yield();
+	while (!waits())
+		tuck_sleep(tuck_after(TUCK_MS(1)));
 	other = tuck_go(wait_block, NULL);	/* takes the only slot */
 	CHECK(other > 0);
 	tuck_yield();
@@ -238,6 +256,11 @@ static size_t parked_bytes_of(uint64_t n, void (*fn)(void *), void *arg)
 	CHECK_EQ(tuck_drop(id), 0);
 	CHECK_EQ(tuck_drop(other), 0);
 	return stats.slice_bytes;
+}
+
+static size_t parked_bytes_of(uint64_t n, void (*fn)(void *), void *arg)
+{
+	return parked_bytes_from(at_once, n, fn, arg);
 }
 
 static size_t parked_bytes(void (*fn)(void *), void *arg)
@@ -687,6 +710,44 @@ static void full_backlog(void)
 	tuck_addr_format(&unix_addr, unix_text, sizeof(unix_text));
 	while (tuck_connect(unix_text, NULL, TUCK_NOWAIT) >= 0)
 		;
+}
+
+/* 127.0.0.1, a port that does not answer. */
+static void full_tcp_backlog(char *ret_text)
+{
+	struct tuck_addr addr;
+	int deaf = tuck_tcp_listen("127.0.0.1:0", 1);
+
+	CHECK_EQ(tuck_addr_local(deaf, &addr), 0);
+	tuck_addr_format(&addr, ret_text, TUCK_ADDR_TEXT);
+	for (int late = 0, i = 0; late < 2; i++) {
+		if (i == 20)
+			SKIP("a backlog without end");
+		late += tuck_connect(ret_text, NULL, tuck_after(TUCK_MS(50))) <
+			0;
+	}
+}
+
+static int first_free;
+
+/* The lookup is over, and there is a socket. */
+static bool connects(void)
+{
+	return fcntl(first_free, F_GETFD) >= 0;
+}
+
+TEST(waits_for_a_connection_keep_little)
+{
+	char text[TUCK_ADDR_TEXT], name[TUCK_ADDR_TEXT];
+
+	begin();
+	full_tcp_backlog(text);
+	snprintf(name, sizeof(name), "localhost%s", strchr(text, ':'));
+	CHECK(parked_bytes(wait_connect_tcp, text) <= most(240));
+	first_free = dup(listener);
+	close(first_free);
+	CHECK(parked_bytes_from(connects, 1, wait_connect_tcp, name) <=
+	      most(240));
 }
 
 TEST(waits_for_messages_keep_little)

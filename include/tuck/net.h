@@ -10,8 +10,8 @@
  * A host may have a name, and so may its port: "example.org:80",
  * "localhost:http". Who uses one waits, without a thread of its own, for a
  * thread of tuck_offload() that asks getaddrinfo(3): /etc/hosts, DNS, and all
- * else that the machine is set up for. Then one address after the other is
- * tried until one will do.
+ * else that the machine is set up for. Then its addresses are tried until
+ * one will do.
  */
 #ifndef TUCK_NET_H
 #define TUCK_NET_H
@@ -139,12 +139,12 @@ int tuck_shed(int fd, int *spare);
 /*
  * Connect, as a stream unless attr has another kind; returns the descriptor.
  * attr may be NULL. A Unix listener whose backlog is full is asked again
- * every 2 ms, for the kernel does not tell when it has room. Of a name, one
- * address is tried after the other, the best first and then both families in
- * turn (RFC 8305, 4), until one is connected; each may take its share of the
- * time that is left, or with TUCK_FOREVER what the kernel gives it. If none is,
- * the error is that of the first. Two are never tried at once. With a local
- * address, those of its family count.
+ * every 2 ms, for the kernel does not tell when it has room. Of a name, the
+ * best address is tried, then both families in turn, each one 250 ms after the
+ * one before or as soon as that has failed; the first to be connected is it,
+ * and the others are closed (RFC 8305). Where the deadline is so near that some
+ * would not get a turn, they begin sooner. If none is connected, the error is
+ * that of the first. With a local address, those of its family count.
  * Switches: may.
  * Errors: as tuck_addr_parse(), of the local address too, which may not be a
  * name; for a name as tuck_resolve(); -EINVAL for a negative deadline;

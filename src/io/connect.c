@@ -1,31 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Connections. Those to a name are tried with each address of it in turn, until
- * one will do. What all have in vain, the first one says, for it is the best.
- * They go to both families alternately, as RFC 8305 has it: a machine whose
- * IPv6 leads nowhere has many such addresses, and should not try them all
- * first.
+ * Connections to one address; those to names are races of several: named.c.
  *
- * Why not otherwise: Happy Eyeballs (RFC 8305) has the second address begin
- * 250 ms after the first, and keeps who is first. That is two descriptors and
- * a second tasklet for each connect; here an address that does not answer at
- * all costs its share of the deadline.
+ * Invariant: a tasklet holds the descriptor that it waits for, so that it is
+ * closed in whichever way the call ends but by a connection.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "io/socket.h"
 #include "io/try.h"
 
+struct pending {
+	struct tuck__held held;
+	int fd;				/* -1: it is the caller's */
+};
+
 static const struct tuck_socket_attr usual;
 
-/* -- one address -- */
+/* -- one that waits -- */
 
-/* The outcome of a connect(2) that was under way. */
-static int outcome(int fd)
+static void release(struct tuck__held *held)
+{
+	struct pending *p = tuck__container(held, struct pending, held);
+
+	if (p->fd >= 0)
+		tuck_fd_close(p->fd);
+	tuck__free(p);
+}
+
+/* Of a descriptor that is its own then; held. NULL without memory. */
+static tuck__noinline struct pending *pending_new(int fd)
+{
+	struct pending *p = tuck__alloc(sizeof(*p));
+
+	if (p)
+		p->held.release = release;
+	if (!p || tuck__hold(tuck__tls, &p->held) < 0) {
+		tuck__free(p);
+		tuck_fd_close(fd);
+		return NULL;
+	}
+	p->fd = fd;
+	return p;
+}
+
+/* As its call returns, or is killed. */
+static void leave(struct pending **pending)
+{
+	if (*pending)
+		tuck__let_go(tuck__tls->current->extra);
+}
+
+/* -- attempts -- */
+
+int tuck__connect_outcome(int fd)
 {
 	int err = 0;
 	socklen_t len = sizeof(err);
@@ -58,9 +89,9 @@ static int open_from(const struct tuck_addr *addr, int kind,
 	return tuck__open_to(&local, kind, attr);
 }
 
-/* 0, -EINPROGRESS, -EAGAIN: *ret_fd is open; else an error. */
-static tuck__noinline int start(const struct tuck_addr *addr,
-				const struct tuck_socket_attr *a, int *ret_fd)
+tuck__noinline int tuck__connect_start(const struct tuck_addr *addr,
+				       const struct tuck_socket_attr *a,
+				       int *ret_fd)
 {
 	int fd = open_from(addr, a->kind ? a->kind : SOCK_STREAM, a), r;
 
@@ -82,7 +113,7 @@ static tuck__noinline int start_numeric(const char *text,
 
 	TUCK__REQUIRE(deadline >= 0, -EINVAL);
 	r = tuck__addr_of(&addr, text);
-	return r < 0 ? r : start(&addr, attr, ret_fd);
+	return r < 0 ? r : tuck__connect_start(&addr, attr, ret_fd);
 }
 
 /* A Unix listener had no room: once more. */
@@ -94,17 +125,14 @@ static tuck__noinline int connect_again(int fd, const char *text)
 	return r < 0 ? r : try_connect(fd, &addr);
 }
 
-static void close_pending(const int *fd)
-{
-	if (*fd >= 0)
-		tuck_fd_close(*fd);
-}
-
 /* The end of a connect that gave r. */
-static int connected(int pending, int r, const char *text, tuck_ns deadline)
+static int connected(int fd, int r, const char *text, tuck_ns deadline)
 {
-	int fd __attribute__((__cleanup__(close_pending))) = pending;
+	struct pending *pending
+		__attribute__((__cleanup__(leave))) = pending_new(fd);
 
+	if (!pending)
+		return -ENOMEM;
 	while (tuck__would_block(r, deadline)) {
 		r = tuck__fd_park_named(tuck__tls, fd, deadline);
 		if (r >= 0)
@@ -113,101 +141,11 @@ static int connected(int pending, int r, const char *text, tuck_ns deadline)
 	if (r == -EINPROGRESS)
 		r = tuck_fd_wait(fd, TUCK_WRITABLE, deadline);
 	if (r > 0)
-		r = outcome(fd);
+		r = tuck__connect_outcome(fd);
 	if (r < 0)
 		return r;
-	fd = -1;
-	return pending;
-}
-
-static int connect_to(const struct tuck_addr *addr,
-		      const struct tuck_socket_attr *attr, tuck_ns deadline)
-{
-	int fd = -1, r = start(addr, attr, &fd);
-
-	if (r == -EAGAIN)		/* no Unix listener's */
-		return tuck__close_with(fd, r);
-	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
-				  connected(fd, r, "", deadline);
-}
-
-/* -- a name -- */
-
-static void free_addrs(struct tuck__addrs **addrs)
-{
-	tuck__free(*addrs);
-}
-
-/* The next address to try: of the other family than the last, if there is. */
-static tuck__noinline void alternate(struct tuck__addrs *addrs, int next)
-{
-	struct tuck_addr *a = addrs->addr, found;
-	int i = next;
-
-	while (i < addrs->n && a[i].sa.ss_family == a[next - 1].sa.ss_family)
-		i++;
-	if (i == addrs->n)
-		return;
-	found = a[i];
-	memmove(&a[next + 1], &a[next], (size_t)(i - next) * sizeof(*a));
-	a[next] = found;
-}
-
-/* The same for each of those that are left. */
-static tuck_ns share(tuck_ns deadline, int left)
-{
-	tuck_ns now = tuck_now();
-
-	if (deadline == TUCK_FOREVER || deadline <= now)
-		return deadline;
-	return now + (deadline - now + left - 1) / left;
-}
-
-/* Whether others need not be tried. */
-static bool final(int r, tuck_ns deadline)
-{
-	return r >= 0 || r == -ECANCELED || r == -ETIME ||
-	       (r == -ETIMEDOUT && tuck_now() >= deadline);
-}
-
-/*
- * Of the local address's family, for others cannot be connected from there; a
- * text that is no address comes to light with the first one.
- */
-static tuck__noinline int family_of(const struct tuck_socket_attr *attr)
-{
-	struct tuck_addr local;
-
-	if (!attr->local || tuck__addr_of(&local, attr->local) < 0)
-		return 0;
-	return local.sa.ss_family == AF_INET || local.sa.ss_family == AF_INET6 ?
-		       local.sa.ss_family :
-		       0;
-}
-
-static int connect_named(const char *text, const struct tuck_socket_attr *attr,
-			 tuck_ns deadline)
-{
-	struct tuck__addrs *addrs
-		__attribute__((__cleanup__(free_addrs))) = NULL;
-	const struct tuck_resolve_attr want = { .family = family_of(attr),
-						.kind = attr->kind };
-	int first = 0, r;
-
-	r = tuck__addrs_of(&addrs, text, &want, deadline);
-	if (r < 0)
-		return r;
-	for (int i = 0; i < addrs->n; i++) {
-		if (i > 0)
-			alternate(addrs, i);
-		r = connect_to(&addrs->addr[i], attr,
-			       share(deadline, addrs->n - i));
-		if (final(r, deadline))
-			return r;
-		if (i == 0)
-			first = r;
-	}
-	return first;
+	pending->fd = -1;
+	return fd;
 }
 
 /* -- calls -- */
@@ -222,7 +160,7 @@ int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
 	tuck__breathe(0);
 	r = start_numeric(addr, attr, deadline, &fd);
 	if (r == TUCK__A_NAME)
-		return connect_named(addr, attr, deadline);
+		return tuck__connect_named(addr, attr, deadline);
 	return fd < 0 || r == 0 ? (r < 0 ? r : fd) :
 				  connected(fd, r, addr, deadline);
 }

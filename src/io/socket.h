@@ -49,6 +49,18 @@ static inline int tuck__close_with(int fd, int err)
 	return err;
 }
 
+/*
+ * Begin to connect: 0, -EINPROGRESS or -EAGAIN, and *ret_fd is open; else an
+ * error. Once it is ready for output it tells how that ended.
+ */
+int tuck__connect_start(const struct tuck_addr *addr,
+			const struct tuck_socket_attr *attr, int *ret_fd);
+int tuck__connect_outcome(int fd);
+
+/* The whole, to a name. */
+int tuck__connect_named(const char *text, const struct tuck_socket_attr *attr,
+			tuck_ns deadline);
+
 /* What the poller is to know of a new socket of this family and kind. */
 uint32_t tuck__socket_bits(int family, int kind);
 
