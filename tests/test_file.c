@@ -266,16 +266,32 @@ static bool is_open(int fd)
 	return fcntl(fd, F_GETFD) >= 0;
 }
 
+static void read_in_vain(void *arg)
+{
+	char buf[4];
+
+	CHECK_EQ(tuck_file_read(*(int *)arg, buf, sizeof(buf), TUCK_FOREVER),
+		 -ECANCELED);
+}
+
+/* The nth call that runs goes on, for nobody. */
+static void leave_read(int fd, uint64_t nth)
+{
+	tuck_id id = go(read_in_vain, &fd);
+
+	WAIT_FOR(offloads().running == nth);
+	CHECK_EQ(tuck_cancel(id), 0);
+	finish(id);
+}
+
 /* Else the one at work would act on what has the number next. */
 TEST(a_late_call_keeps_its_number)
 {
-	int fd[2], first, second, next;
+	int fd[2], next;
 
 	pipe_pair(fd);
-	first = second = fd[0];
-	go(read_late, &first);
-	go(read_late, &second);
-	WAIT_FOR(first == -1 && second == -1);
+	leave_read(fd[0], 1);
+	leave_read(fd[0], 2);
 	CHECK_EQ(offloads().running, 2);
 	CHECK_EQ(tuck_fd_close(fd[0]), 0);
 	CHECK(is_open(fd[0]));
@@ -291,17 +307,135 @@ TEST(a_late_call_keeps_its_number)
 	CHECK(!is_open(next));
 }
 
+static int refused;
+
+static void write_in_vain(void *arg)
+{
+	CHECK_EQ(tuck_file_write(*(int *)arg, "x", 1, patience()), -EBADF);
+	refused++;
+}
+
+static void stat_in_vain(void *arg)
+{
+	struct tuck_file_info info = { .inode = 77 };
+
+	CHECK_EQ(tuck_file_fstat(*(int *)arg, &info, patience()), -EBADF);
+	CHECK_EQ(info.inode, 77);
+	refused++;
+}
+
+static void sync_others(void *arg)
+{
+	CHECK_EQ(tuck_file_fsync(*(int *)arg, patience()), 0);
+}
+
+/* Else they would act on what has the number next. */
+TEST(queued_calls_end_with_their_descriptor)
+{
+	int fd, other, next;
+	struct tuck_offload_stats before;
+	tuck_id in_time;
+	struct stat st;
+
+	use_dir();
+	fd = open_new("a");
+	other = open_new("b");
+	close_gate();
+	before = offloads();
+	go(write_in_vain, &fd);
+	in_time = go(sync_others, &other);
+	go(write_in_vain, &fd);
+	go(stat_in_vain, &fd);
+	WAIT_FOR(offloads().queued == 4);
+	CHECK_EQ(tuck_fd_close(fd), 0);
+	CHECK_EQ(offloads().queued, 1);
+	CHECK_EQ(offloads().withdrawn, before.withdrawn + 3);
+	next = open(in_dir("next"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	CHECK_EQ(next, fd);
+	WAIT_FOR(refused == 3);
+	open_gate();
+	finish(in_time);
+	no_call_is_left();
+	CHECK_EQ(fstat(next, &st), 0);
+	CHECK_EQ(st.st_size, 0);
+	CHECK_EQ(tuck_fd_close(next), 0);
+	CHECK(!is_open(next));
+}
+
+/* The number is that proc's, too. */
+TEST(queued_calls_of_other_procs_end_with_their_descriptor)
+{
+	int fd, proc;
+
+	use_dir();
+	fd = open_new("a");
+	close_gate();
+	proc = tuck_proc_start(NULL, write_in_vain, &fd);
+	CHECK(proc >= 0);
+	WAIT_FOR(offloads().queued == 1);
+	CHECK_EQ(tuck_fd_close(fd), 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	CHECK_EQ(refused, 1);
+	open_gate();
+	no_call_is_left();
+}
+
+static void read_byte(void *arg)
+{
+	char byte;
+
+	CHECK_EQ(tuck_file_read(*(int *)arg, &byte, 1, patience()), 1);
+}
+
+static void read_twice(void *arg)
+{
+	go(read_byte, arg);
+	read_byte(arg);
+}
+
+/* A table of one's own has the same number for something else. */
+TEST(queued_calls_of_another_table_go_on)
+{
+	int fd[2], proc, kept;
+	struct tuck_proc_attr attr = { .own_fds = 1, .fds = fd, .n_fds = 1 };
+
+	pipe_pair(fd);
+	kept = fd[0];
+	NOT_UNDER_TSAN("it takes tables for one");
+	CHECK_EQ(tuck_offload_limit(1, 0), 0);
+	proc = tuck_proc_start(&attr, read_twice, &kept);
+	CHECK(proc >= 0);
+	WAIT_FOR(offloads().running == 1 && offloads().queued == 1);
+	CHECK_EQ(tuck_fd_close(kept), 0);
+	CHECK(!is_open(kept));
+	raw_write(fd[1], "xy", 2);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
+TEST(a_late_call_that_never_ran_keeps_no_number)
+{
+	int fd[2], in;
+
+	pipe_pair(fd);
+	close_gate();
+	in = fd[0];
+	go(read_late, &in);
+	WAIT_FOR(in == -1);
+	CHECK_EQ(tuck_fd_close(fd[0]), 0);
+	CHECK(!is_open(fd[0]));
+	open_gate();
+	no_call_is_left();
+}
+
 /* The child has nobody who would close it later. */
 TEST(a_late_call_is_gone_in_a_fork_s_child)
 {
-	int fd[2], in, status;
+	int fd[2], status;
 	pid_t pid;
 
 	NOT_UNDER_SANITIZERS("a thread may have their locks");
 	pipe_pair(fd);
-	in = fd[0];
-	go(read_late, &in);
-	WAIT_FOR(in == -1);
+	leave_read(fd[0], 1);
 	CHECK_EQ(tuck_fd_close(fd[0]), 0);
 	pid = fork();
 	CHECK(pid >= 0);

@@ -14,11 +14,12 @@
  * (RWF_NOWAIT of preadv2(2), where the file system has it).
  *
  * A descriptor is closed by tuck_fd_close(), which may wait for what was not
- * synced: then tuck_file_fsync() first. A call that is still at work on it,
- * whose caller was late or killed, keeps the number from others until it has
- * ended. A tasklet that waits here is not woken by the close, as those of io.h
- * are. A null buffer is -EFAULT. Every call here: Errors: what its
- * namesake of section 2 of the manual says, and as tuck_offload().
+ * synced: then tuck_file_fsync() first. Calls that wait for a thread end with
+ * -EBADF then, of any proc that has the descriptor. One that is at work on it,
+ * even if its caller was late or killed, goes on to its end, and keeps the
+ * number from others until then. A null buffer is -EFAULT. Every call here:
+ * Errors: what its namesake of section 2 of the manual says, and as
+ * tuck_offload().
  */
 #ifndef TUCK_FILE_H
 #define TUCK_FILE_H

@@ -42,6 +42,7 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline);
  * system call more, so that a duplicate which lives on causes no events here.
  * While a call of file.h that was begun still uses it, as one may whose caller
  * was late or killed, the number stays taken; the last such call closes it.
+ * One that waits for a thread ends with -EBADF.
  * Switches: no. Errors: those of close(2); the descriptor is gone all the
  * same.
  */

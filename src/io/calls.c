@@ -49,7 +49,9 @@ static struct tuck_offload_stats *const stats = &tuck__offloads.stats;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct tuck__crew *pools;
 static struct tuck__link running = { &running, &running };
-static atomic_int using_fds;		/* of those that run */
+
+/* Those that are queued or run, by their descriptors, 0 for most numbers. */
+static atomic_int using_fds[256];
 
 void tuck__offloads_count(void)
 {
@@ -69,6 +71,12 @@ static void set_phase(struct tuck__call *call, enum tuck__call_phase phase)
 			      memory_order_release);
 }
 
+static void count_fd(const struct tuck__call *call, int change)
+{
+	if (call->fd >= 0)
+		using_fds[call->fd % 256] += change;
+}
+
 /* -- queues -- */
 
 static void enqueue(struct tuck__call *call)
@@ -78,6 +86,7 @@ static void enqueue(struct tuck__call *call)
 	if (tuck__list_empty(&lane->calls))
 		tuck__link_before(&lane->pool->lanes, &lane->ring);
 	tuck__link_before(&lane->calls, &call->link);
+	count_fd(call, 1);
 	set_phase(call, TUCK__CALL_QUEUED);
 	stats->queued++;
 	tuck__offloads_count();
@@ -93,11 +102,18 @@ static void dequeue(struct tuck__call *call)
 	stats->queued--;
 }
 
+/* It is not to run. */
+static void take_back(struct tuck__call *call)
+{
+	dequeue(call);
+	count_fd(call, -1);
+}
+
 static void withdraw(struct tuck__call *call)
 {
 	if (tuck__call_phase(call) != TUCK__CALL_QUEUED)
 		return;
-	dequeue(call);
+	take_back(call);
 	set_phase(call, TUCK__CALL_WITHDRAWN);
 	stats->withdrawn++;
 	tuck__offloads_count();
@@ -145,7 +161,6 @@ struct tuck__call *tuck__call_take(struct tuck__crew *pool)
 	tuck__link_before(&running, &call->link);
 	set_phase(call, TUCK__CALL_RUNNING);
 	call->fd_table = pool->fd_table;
-	using_fds += call->fd >= 0;
 	pool->remote += call->remote;
 	stats->running++;
 	return call;
@@ -161,7 +176,7 @@ int tuck__call_submit(struct tuck__call *call)
 	enqueue(call);
 	r = tuck__call_waits(pool) ? tuck__worker_provide(pool, &called) : 0;
 	if (r < 0 && pool->workers == 0) {
-		dequeue(call);
+		take_back(call);
 		set_phase(call, TUCK__CALL_NEW);
 		tuck__offloads_count();
 	} else {
@@ -218,13 +233,62 @@ static struct tuck__call *user_of(int fd, uint32_t fd_table)
 	return NULL;
 }
 
+static struct tuck__call *queued_in(const struct tuck__crew *pool, int fd)
+{
+	for (struct tuck__link *l = pool->lanes.next; l != &pool->lanes;
+	     l = l->next) {
+		struct tuck__lane *lane = tuck__container(l, struct tuck__lane,
+							  ring);
+		struct tuck__link *c = lane->calls.next;
+
+		for (; c != &lane->calls; c = c->next)
+			if (call_of(c)->fd == fd)
+				return call_of(c);
+	}
+	return NULL;
+}
+
+static struct tuck__call *queued_for(int fd)
+{
+	struct tuck__call *call = NULL;
+
+	for (struct tuck__crew *pool = pools; pool && !call; pool = pool->next)
+		if (pool->fd_table == tuck__fd_table)
+			call = queued_in(pool, fd);
+	return call;
+}
+
+/*
+ * With the lock, which is given up meanwhile. They count as queued until who
+ * waits has been told, as those do that have run.
+ */
+static void refuse_queued(int fd)
+{
+	struct tuck__call *call;
+	tuck_id id;
+
+	while ((call = queued_for(fd)) != NULL) {
+		id = call->id;
+		take_back(call);
+		stats->withdrawn++;
+		call->result = -EBADF;
+		atomic_store(&call->far.state, TUCK__FAR_OVER);
+		set_phase(call, TUCK__CALL_ENDED);	/* now it is gone */
+		tuck__offloads_unlock();
+		tuck__far_wake(id);
+		tuck__offloads_lock();
+	}
+	tuck__offloads_count();
+}
+
 bool tuck__calls_close(int fd)
 {
 	struct tuck__call *user;
 
-	if (tuck__likely(using_fds == 0))
+	if (tuck__likely(fd < 0 || using_fds[fd % 256] == 0))
 		return false;
 	tuck__offloads_lock();
+	refuse_queued(fd);
 	user = user_of(fd, tuck__fd_table);
 	if (user)
 		user->closes = true;
@@ -237,7 +301,7 @@ static int leave_fd(struct tuck__call *call)
 {
 	struct tuck__call *other;
 
-	using_fds -= call->fd >= 0;
+	count_fd(call, -1);
 	if (!call->closes)
 		return -1;
 	other = user_of(call->fd, call->fd_table);

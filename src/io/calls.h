@@ -16,7 +16,7 @@ enum tuck__call_phase {
 	TUCK__CALL_QUEUED,
 	TUCK__CALL_WITHDRAWN,	/* never runs */
 	TUCK__CALL_RUNNING,
-	TUCK__CALL_ENDED	/* has a result; its worker has let it go */
+	TUCK__CALL_ENDED	/* has a result; nobody else knows of it */
 };
 
 struct tuck__lane;
@@ -60,7 +60,8 @@ int tuck__call_submit(struct tuck__call *call);
 void tuck__call_withdraw(struct tuck__call *call);
 
 /*
- * Whether a call that runs uses fd, of the calling thread's table: then the
+ * Calls that are queued for fd, of the calling thread's table, end with -EBADF,
+ * for soon the number may be another's. Whether one that runs uses it: then the
  * last of them closes it, for until then the number must not be another's.
  */
 bool tuck__calls_close(int fd);
