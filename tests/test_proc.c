@@ -973,3 +973,47 @@ TEST(a_plain_thread_may_unblock_yet_without_descriptors)
 	wait_for_stranger();
 	setrlimit(RLIMIT_NOFILE, &before);	/* for LeakSanitizer */
 }
+
+/* -- a number that nobody has been told yet -- */
+
+static atomic_int looking, looked, told;
+
+static void look_at_numbers(void *arg)
+{
+	(void)arg;
+	do {
+		for (int n = 1; n < 8; n++) {
+			int r = tuck_proc_join(n, TUCK_NOWAIT);
+
+			CHECK(r == -EAGAIN || r == -ESRCH);
+		}
+		atomic_store(&looking, 1);
+		sched_yield();
+	} while (!atomic_load(&looked));
+}
+
+static void last_until_told(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&told))
+		usleep(1000);
+}
+
+/* For ThreadSanitizer: of a proc that is starting, by another one. */
+TEST(a_stale_number_may_be_asked_while_it_is_given_anew)
+{
+	int procs[6];
+	int looker = tuck_proc_start(NULL, look_at_numbers, NULL);
+
+	CHECK_EQ(looker, 0);
+	WAIT_FOR(atomic_load(&looking));
+	for (int i = 0; i < 6; i++) {
+		procs[i] = tuck_proc_start(NULL, last_until_told, NULL);
+		CHECK(procs[i] > 0);
+	}
+	atomic_store(&looked, 1);
+	CHECK_EQ(tuck_proc_join(looker, patience()), 0);
+	atomic_store(&told, 1);
+	for (int i = 0; i < 6; i++)
+		CHECK_EQ(tuck_proc_join(procs[i], patience()), 0);
+}

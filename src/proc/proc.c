@@ -125,6 +125,7 @@ static void on_end(void *arg)
 static int set_up(const struct start *start, struct proc *p)
 {
 	const struct tuck_proc_attr *attr = start->attr;
+	struct tuck__sched *s;
 	char name[16];
 	int r = 0;
 
@@ -141,12 +142,15 @@ static int set_up(const struct start *start, struct proc *p)
 		r = own_table(attr);
 	if (r < 0)
 		return r;
-	p->sched = tuck__sched_make();
-	if (!p->sched)
+	s = tuck__sched_make();
+	if (!s)
 		return tuck__sched_error();
-	p->main = p->sched->main_id;
-	p->sched->ended = on_end;
-	p->sched->ended_arg = p;
+	s->ended = on_end;
+	s->ended_arg = p;
+	pthread_mutex_lock(&lock);	/* some may ask by a stale number */
+	p->sched = s;
+	p->main = s->main_id;
+	pthread_mutex_unlock(&lock);
 	return 0;
 }
 
