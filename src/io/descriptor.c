@@ -258,16 +258,29 @@ ssize_t tuck__breathe(ssize_t result)
 	return result;
 }
 
+static void retire(struct tuck__sched *s, int fd, bool stays_open)
+{
+	struct tuck__fd *f = s && s->io ? tuck__fd_known(s->io, fd) : NULL;
+
+	if (!f)
+		return;
+	if ((f->bits & TUCK__FD_ADDED) &&
+	    (stays_open || !(f->bits & TUCK__FD_OURS)))
+		tuck__poller_remove(s->io, fd);
+	forget(s, f);
+}
+
+void tuck__fd_retire(int fd)
+{
+	retire(tuck__tls, fd, true);
+}
+
 int tuck_fd_close(int fd)
 {
 	struct tuck__sched *s = tuck__tls;
 	struct tuck__poller *p = s ? s->io : NULL;
-	struct tuck__fd *f = p ? tuck__fd_known(p, fd) : NULL;
 
-	if (f && (f->bits & (TUCK__FD_ADDED | TUCK__FD_OURS)) == TUCK__FD_ADDED)
-		tuck__poller_remove(p, fd);
-	if (f)
-		forget(s, f);
+	retire(s, fd, false);
 	if (p)
 		tuck__wake_all(s, &p->for_room, 0);
 	if (tuck__calls_close(fd))

@@ -127,6 +127,9 @@ void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
 /* From now on others have the open file description of fd, too. */
 void tuck__fd_share(struct tuck__sched *s, int fd);
 
+/* As tuck_fd_close(), but to close the number is left to the caller. */
+void tuck__fd_retire(int fd);
+
 /* O_NONBLOCK for calls that have no flag to that end: 0 or an error. */
 int tuck__fd_unblock(int fd, struct tuck__fd *f);
 

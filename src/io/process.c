@@ -4,8 +4,9 @@
  * descriptor.
  *
  * Invariants:
- * 1. A child is not reaped but by us, or its pidfd says so: so its number, and
- *    that of its group, is nobody else's while it has not ended here. The
+ * 1. A child is waited for by its pidfd, so never one that has its number
+ *    after it. It is not reaped but by us, or its pidfd says so: so its number,
+ *    and that of its group, is nobody else's while it has not ended here. The
  *    pidfd is asked before the number is used, for there is no signal to a
  *    group but by that. What remains: another thread of the program may reap
  *    the child in between, and its number come round.
@@ -135,14 +136,30 @@ static void close_end(struct tuck_process *p, int which)
 	p->ends[which] = -1;
 }
 
+static void end_it(struct tuck_process *p)
+{
+	if (p->ended || !is_ours(p) || send_signal(p, SIGKILL) == -ESRCH) {
+		tuck_fd_close(p->pidfd);
+		return;
+	}
+	tuck__fd_retire(p->pidfd);
+	tuck__process_reap(p->pidfd);
+}
+
+/* Of one that has just been started, and cannot be had otherwise. */
+static void end_by_number(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static void forget(struct tuck_process *p)
 {
 	p->gone = true;
-	if (!p->ended && is_ours(p) && send_signal(p, SIGKILL) != -ESRCH)
-		tuck__process_reap(p->pid);
+	end_it(p);
 	for (int i = 0; i < 3; i++)
 		close_end(p, i);
-	tuck_fd_close(p->pidfd);
 	tuck__process_unref(p);
 }
 
@@ -232,12 +249,12 @@ static int start(struct tuck__sched *s, struct tuck_process *p,
 	r = adopt(s, p);
 	if (r == 0)
 		return 0;
-	kill(p->pid, SIGKILL);
-	tuck__process_reap(p->pid);
+	if (p->pidfd >= 0)
+		end_it(p);
+	else
+		end_by_number(p->pid);
 	for (int i = 0; i < 3; i++)
 		close_end(p, i);
-	if (p->pidfd >= 0)
-		tuck_fd_close(p->pidfd);
 	return r;
 }
 

@@ -18,7 +18,10 @@ int tuck__process_start(const struct tuck_process_attr *attr,
 void tuck__process_ref(struct tuck_process *p);
 void tuck__process_unref(struct tuck_process *p);
 
-/* It was killed: take its status, in a thread if that takes its time. */
-void tuck__process_reap(pid_t pid);
+/*
+ * It was killed: take its status, in a thread if that takes its time. The
+ * descriptor is closed then; who knew of its number does so no more.
+ */
+void tuck__process_reap(int pidfd);
 
 #endif

@@ -196,18 +196,20 @@ int tuck__process_start(const struct tuck_process_attr *attr,
 
 /* -- the end of one that was killed -- */
 
-static void *wait_for_end(void *pid)
+static void *wait_for_end(void *pidfd)
 {
+	int fd = (int)(intptr_t)pidfd;
 	siginfo_t info;
 
-	while (waitid(P_PID, (id_t)(uintptr_t)pid, &info, WEXITED) < 0 &&
+	while (waitid((idtype_t)P_PIDFD, (id_t)fd, &info, WEXITED) < 0 &&
 	       errno == EINTR)
 		;
+	close(fd);
 	return NULL;
 }
 
 /* Apart, since it may sit in the kernel for long; it takes no signals. */
-static int wait_in_thread(pid_t pid)
+static int wait_in_thread(void *pidfd)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -220,18 +222,21 @@ static int wait_in_thread(pid_t pid)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr,
 				  REAPER_STACK + tuck__thread_overhead());
-	r = pthread_create(&thread, &attr, wait_for_end,
-			   (void *)(uintptr_t)pid);
+	r = pthread_create(&thread, &attr, wait_for_end, pidfd);
 	pthread_attr_destroy(&attr);
 	pthread_sigmask(SIG_SETMASK, &was, NULL);
 	return -r;
 }
 
-void tuck__process_reap(pid_t pid)
+void tuck__process_reap(int pidfd)
 {
 	siginfo_t info = { .si_pid = 0 };
+	void *arg = (void *)(intptr_t)pidfd;
+	int r = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
+		       WEXITED | WNOHANG);
 
-	if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG) == 0 &&
-	    info.si_pid == 0 && wait_in_thread(pid) < 0)
-		wait_for_end((void *)(uintptr_t)pid);
+	if (r < 0 || info.si_pid != 0)
+		close(pidfd);
+	else if (wait_in_thread(arg) < 0)
+		wait_for_end(arg);
 }
