@@ -251,11 +251,22 @@ bool tuck__watch(struct tuck__sched *s, _Atomic(uint32_t) *state)
 	return unwatch(state);
 }
 
+/*
+ * Whether something came before the announcement, so that nobody prods. In
+ * sequential consistency: inbox.c, 2. Apart, for tests/fence.py to find it.
+ */
+static tuck__noinline bool announce_sleep(struct tuck__sched *s)
+{
+	atomic_store(&s->sleeping, 1);
+	return atomic_load(&s->inbox) != 0;
+}
+
 /* Nothing is ready: wait until something may be. */
 static void wait_for_work(struct tuck__sched *s)
 {
 	tuck_ns deadline = tuck__heap_next(&s->timers), now = tuck_now();
 	bool forever = deadline == TUCK_FOREVER && !s->idle->busy(s->idle_arg);
+	bool posted;
 
 	s->now_ms = (uint32_t)(now / TUCK_MS(1));
 	deadline = sooner(deadline, trim_if_idle(s, now));
@@ -265,10 +276,10 @@ static void wait_for_work(struct tuck__sched *s)
 		deadline = sooner(deadline, now + s->recheck);
 		s->recheck = sooner(2 * s->recheck, RECHECK_MAX);
 	}
-	atomic_store(&s->sleeping, 1);
+	posted = announce_sleep(s);
 	if (s->work)
 		deadline = s->work->sleep(s, deadline);
-	if (!atomic_load(&s->inbox))
+	if (!posted)
 		s->idle->wait(s, s->idle_arg, deadline);
 	atomic_store(&s->sleeping, 0);
 	s->until_look = s->look_every;

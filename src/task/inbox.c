@@ -14,7 +14,8 @@
  * 2. A reader announces that it sleeps and then looks into its inbox once
  *    more; a poster pushes and then looks whether the reader sleeps; both in
  *    sequential consistency. With acquire and release alone both may miss
- *    each other (Dekker's problem); tests/model/inbox.py shows it.
+ *    each other (Dekker's problem); tests/model/inbox.py shows it, and
+ *    tests/fence.py that the compiler has made it so.
  * 3. Scheds are never freed, only used again, so a poster may touch one that
  *    has just ended; and neither is what an idle hook's kick uses. Whoever is
  *    kicked too late, or in another one's place, looks in vain.
