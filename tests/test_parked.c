@@ -482,9 +482,9 @@ TEST(waits_for_children_keep_little)
 	CHECK_EQ(tuck_process_spawn(&p, NULL, sleeper), 0);
 	CHECK(parked_bytes(wait_process, p) <= most(160));
 	tuck_process_free(p);
-	/* And its two readers. */
-	CHECK(parked_bytes_of(3, wait_run, &none) <= most(608));
-	CHECK(parked_bytes_of(3, wait_run, &much) <= most(688));
+	/* And its two readers; gcc needs some 40 bytes less than clang. */
+	CHECK(parked_bytes_of(3, wait_run, &none) <= most(656));
+	CHECK(parked_bytes_of(3, wait_run, &much) <= most(720));
 }
 
 /* All behind one whose thread is the only one and waits for input. */
