@@ -2,18 +2,26 @@
 /* The attributes of greenlet.greenlet. */
 #include "green.h"
 
+static int refuse(PyObject *type, const char *why)
+{
+	PyErr_SetString(type, why);
+	return -1;
+}
+
+static int refuse_run_of_main(void)
+{
+	return refuse(PyExc_AttributeError,
+		      "Main greenlets do not have a run attribute.");
+}
+
 int green_set_run(PyGreenlet *self, PyObject *run)
 {
-	if (self->pimpl->phase != GREEN_NEW) {
-		PyErr_SetString(PyExc_AttributeError,
-				"run cannot be set after the start of the "
-				"greenlet");
-		return -1;
-	}
-	if (!run && !self->pimpl->run) {
-		PyErr_SetString(PyExc_AttributeError, "run");
-		return -1;
-	}
+	if (self->pimpl->main)
+		return refuse_run_of_main();
+	if (self->pimpl->phase != GREEN_NEW)
+		return refuse(PyExc_AttributeError,
+			      "run cannot be set after the start of the "
+			      "greenlet");
 	Py_XINCREF(run);
 	Py_XSETREF(self->pimpl->run, run);
 	return 0;
@@ -77,11 +85,13 @@ static PyObject *get_run(PyObject *op, void *unused)
 	struct green *g = ((PyGreenlet *)op)->pimpl;
 
 	(void)unused;
-	if (g->phase != GREEN_NEW || !g->run) {
-		PyErr_SetString(PyExc_AttributeError, "run");
-		return NULL;
-	}
-	return Py_NewRef(g->run);
+	if (g->phase == GREEN_NEW && g->run)
+		return Py_NewRef(g->run);
+	if (g->main)
+		refuse_run_of_main();
+	else
+		refuse(PyExc_AttributeError, "run");
+	return NULL;
 }
 
 static int set_run_attr(PyObject *op, PyObject *run, void *unused)
@@ -96,12 +106,6 @@ static PyObject *get_parent(PyObject *op, void *unused)
 
 	(void)unused;
 	return Py_NewRef(parent ? (PyObject *)parent : Py_None);
-}
-
-static int refuse(PyObject *type, const char *why)
-{
-	PyErr_SetString(type, why);
-	return -1;
 }
 
 /* One of another thread than th ends in g, or in who ends in g. */

@@ -133,6 +133,31 @@ class Switch(unittest.TestCase):
         with self.assertRaises(AttributeError):
             g.run = None
 
+    def test_run_of_main(self):
+        """What greenlet says of it."""
+        main = getcurrent()
+        text = "Main greenlets do not have a run attribute."
+        for fn in (lambda: main.run, lambda: setattr(main, "run", len),
+                   lambda: delattr(main, "run")):
+            with self.assertRaises(AttributeError) as caught:
+                fn()
+            self.assertEqual(str(caught.exception), text)
+
+    def test_run_can_be_taken_away_until_it_starts(self):
+        g = greenlet.greenlet(len)
+        for _ in range(2):
+            del g.run
+            with self.assertRaises(AttributeError):
+                g.run
+        g.run = lambda: 5
+        self.assertEqual(g.switch(), 5)
+
+    def test_names_of_the_package(self):
+        """As `from greenlet import *` gives them."""
+        self.assertEqual(sorted(greenlet.__all__), [
+            "GreenletExit", "_C_API", "__version__", "error", "getcurrent",
+            "gettrace", "greenlet", "settrace"])
+
     def test_parents(self):
         g = greenlet.greenlet()
         self.assertIs(g.parent, getcurrent())

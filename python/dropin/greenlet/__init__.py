@@ -7,6 +7,8 @@ from tuck.greenlet import (  # noqa: F401
     GREENLET_USE_GC,
     GREENLET_USE_STANDARD_THREADING,
     GREENLET_USE_TRACING,
+    __all__,
+    __version__,
     _C_API,
     enable_optional_cleanup,
     get_clocks_used_doing_optional_cleanup,
