@@ -94,6 +94,25 @@ TEST(some_slots_are_open_and_the_others_private)
 	end(c);
 }
 
+TEST(few_addresses_are_fewer_slots)
+{
+	struct tuck__cache *c = &caches[0];
+
+	make(c);
+	for (int n = 1; n <= 3; n++) {
+		tuck__fault_set(n, 1);
+		CHECK_EQ(tuck__slots_promise(c, NULL), -ENOMEM);
+		CHECK_EQ(c->slots_max, EACH);	/* it may find more later */
+	}
+	tuck__fault_set(3, 0);			/* room for half as many */
+	CHECK_EQ(tuck__slots_promise(c, NULL), 0);
+	CHECK_EQ(c->slots_max, EACH / 8);
+	tuck__slots_release(c);
+	promise_all(c);
+	CHECK_EQ(c->slots_made, EACH / 8);
+	end(c);
+}
+
 TEST(slots_of_ended_caches_are_for_others)
 {
 	for (int i = 0; i < 2 * CACHES; i++) {

@@ -60,6 +60,7 @@ struct tuck_config {
 	/*
 	 * Stacks that tasklets share (1,024; 32 bits: 64). Many procs get
 	 * fewer, 64 at least: all slots take half of Linux's memory maps.
+	 * So does one that finds no addresses for all, as under ulimit -v.
 	 */
 	size_t stack_slots;
 	size_t slot_bytes;	/* virtual bytes of one (256 KiB) */

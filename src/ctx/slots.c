@@ -43,22 +43,46 @@
 
 static atomic_size_t slots_of_process;
 
+/* Addresses for n slots, or NULL. */
+static char *reserve(const struct tuck__cache *c, uint32_t n, size_t *ret_bytes)
+{
+	size_t each = c->slot_bytes + c->guard_bytes;
+
+	if (__builtin_mul_overflow(each, n, ret_bytes) ||
+	    __builtin_add_overflow(*ret_bytes, c->guard_bytes, ret_bytes))
+		return NULL;
+	return tuck__map_reserve(*ret_bytes);
+}
+
+/*
+ * With fewer slots where addresses are few, as under RLIMIT_AS. Then it takes
+ * one or at most a quarter of what there is: other threads want some, too.
+ */
+static uint32_t reserve_most(struct tuck__cache *c)
+{
+	uint32_t n = c->slots_max;
+
+	while (!(c->region = reserve(c, n, &c->region_bytes)) && n > 1)
+		n /= 2;
+	if (!c->region || n == c->slots_max || n == 1)
+		return n;
+	tuck__unmap(c->region, c->region_bytes);
+	n = n > 4 ? n / 4 : 1;
+	c->region = reserve(c, n, &c->region_bytes);
+	return n;
+}
+
 static int reserve_region(struct tuck__cache *c)
 {
-	size_t each = c->slot_bytes + c->guard_bytes, all;
-
-	if (__builtin_mul_overflow(each, c->slots_max, &all) ||
-	    __builtin_add_overflow(all, c->guard_bytes, &all))
-		return -ENOMEM;
+	uint32_t n;
 
 	c->slots = tuck__alloc(c->slots_max * sizeof(c->slots[0]));
 	c->open = tuck__alloc(c->slots_max * sizeof(c->open[0]));
-	if (c->slots && c->open) {
-		c->region_bytes = all;
-		c->region = tuck__map_reserve(c->region_bytes);
-	}
-	if (c->region)
+	n = c->slots && c->open ? reserve_most(c) : 0;
+	if (c->region) {
+		c->slots_max = n;
 		return 0;
+	}
 	tuck__free(c->slots);
 	tuck__free(c->open);
 	c->slots = NULL;
