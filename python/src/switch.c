@@ -9,6 +9,8 @@
  */
 #include "letter.h"
 
+#include <errno.h>
+
 /* Whether a call of run is that of a Python function, and nothing before. */
 static bool is_function(PyObject *run, const struct letter *l)
 {
@@ -277,7 +279,12 @@ static int fly(struct thread *th, struct green *to)
 	th->current = th->origin;
 	th->origin = NULL;
 	letter_clear(&th->letter);
-	PyErr_Format(green_error, "the switch failed: %s", tuck_strerror(r));
+	if (r == -ENOMEM)
+		PyErr_SetString(PyExc_MemoryError,
+				"no memory for the stack of a greenlet");
+	else
+		PyErr_Format(green_error, "the switch failed: %s",
+			     tuck_strerror(r));
 	return -1;
 }
 

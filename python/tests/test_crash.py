@@ -7,12 +7,19 @@ import textwrap
 import unittest
 
 SECONDS_MAX = 120
+ASAN = "asan" in os.environ.get("LD_PRELOAD", "")
 HEAD = """
 import faulthandler, gc, os, sys, threading, greenlet
 from greenlet import getcurrent, GreenletExit
 faulthandler.enable()
 def wait(*args):
     return getcurrent().parent.switch(*args)
+def may_have(more):
+    import resource
+    with open("/proc/self/statm") as f:
+        now = int(f.read().split()[0]) * resource.getpagesize()
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (now + more, hard))
 """
 
 
@@ -376,6 +383,39 @@ class Crash(unittest.TestCase):
             del g
             gc.collect()
         """)
+
+    @unittest.skipIf(ASAN, "its shadow takes more addresses")
+    def test_few_addresses(self):
+        """The stacks of one thread would take more."""
+        out, _ = self.script("""
+            may_have(500 << 20)
+            all_wait = threading.Barrier(4, timeout=60)
+            def body():
+                gs = [greenlet.greenlet(wait) for _ in range(100)]
+                for g in gs: g.switch()
+                all_wait.wait()
+                sums.append(sum(g.switch(n) for n, g in enumerate(gs)))
+            sums = []
+            threads = [threading.Thread(target=body) for _ in range(3)]
+            for t in threads: t.start()
+            body()
+            for t in threads: t.join()
+            print(sums)
+        """)
+        self.assertEqual(out, f"{[4950] * 4}\n")
+
+    @unittest.skipIf(ASAN, "its shadow takes more addresses")
+    def test_no_addresses(self):
+        out, _ = self.script("""
+            g = greenlet.greenlet(wait)
+            may_have(1 << 20)
+            try: g.switch()
+            except MemoryError as e: print(e)
+            may_have(1 << 30)
+            g.switch()
+            print(g.switch(5))
+        """)
+        self.assertEqual(out, "no memory for the stack of a greenlet\n5\n")
 
     def test_dev_mode(self):
         _, err = self.script("""
