@@ -85,7 +85,10 @@ static void trace(struct thread *th, PyObject **observer, PyGreenlet *origin)
 	Py_DECREF(fn);
 }
 
-/* Take what has come: a letter, or none and the pending exception. */
+/*
+ * Take what has come: a letter, or the pending exception. There are both where
+ * the letter could not be brought to whom it was for.
+ */
 static struct letter arrive(struct thread *th)
 {
 	PyGreenlet *origin = th->origin;
@@ -98,9 +101,9 @@ static struct letter arrive(struct thread *th)
 	if (th->trace || green_hook) {
 		trace(th, &green_hook, origin);
 		trace(th, &th->trace, origin);
-		if (PyErr_Occurred())
-			letter_clear(&l);
 	}
+	if (PyErr_Occurred())
+		letter_clear(&l);
 	Py_DECREF(origin);
 	return l;
 }
@@ -214,6 +217,16 @@ static struct green *heir(struct thread *th, struct green *g, PyObject **result)
 	return th->main->pimpl;		/* somebody has changed the chain */
 }
 
+/* There was no memory to start who is to run next. */
+static struct green *no_parent(struct thread *th)
+{
+	if (!PyErr_Occurred())
+		PyErr_NoMemory();
+	Py_INCREF(th->main);
+	Py_SETREF(th->current, th->main);
+	return th->main->pimpl;
+}
+
 /* What each greenlet's context runs. */
 static struct tuck_ctx *entry(void *arg)
 {
@@ -232,8 +245,7 @@ static struct tuck_ctx *entry(void *arg)
 	pystate_end(&g->py, th->ts);
 	if (next->phase == GREEN_NEW) {
 		start(th, next);
-		Py_FatalError("no memory to start the parent of a greenlet "
-			      "that has ended");
+		next = no_parent(th);
 	}
 	return next->ctx;
 }

@@ -417,6 +417,25 @@ class Crash(unittest.TestCase):
         """)
         self.assertEqual(out, "no memory for the stack of a greenlet\n5\n")
 
+    def test_no_memory_for_whom_it_ends_in(self):
+        """Whichever request for memory fails, somebody gets MemoryError."""
+        out, _ = self.script("""
+            try: from _testcapi import set_nomemory, remove_mem_hooks
+            except ImportError: sys.exit(0)
+            def run(arg): return arg
+            def try_it(n):
+                up = greenlet.greenlet(run)
+                g = greenlet.greenlet(run, up)
+                try:
+                    set_nomemory(n, n + 1)
+                    return g.switch(n)
+                except MemoryError: return "none"
+                finally: remove_mem_hooks()
+            found = [try_it(n) for n in range(20)]
+            print(set(found) - {"none", *range(20)}, found[-1])
+        """)
+        self.assertIn(out, ("", "set() 19\n"))
+
     def test_dev_mode(self):
         _, err = self.script("""
             gs = [greenlet.greenlet(wait) for _ in range(100)]
