@@ -5,6 +5,7 @@ Usage: tap.py [--known FILE | --leaks] MODULE[.CLASS[.TEST]]...
 
 FILE names tests that cannot pass, one to a line with the cause:
     test_module.Class.test_name: because of this
+    test_module.Class.test_other since 3.13: because of that
 Each must fail, is counted as skipped, and is gone from the list once it passes.
 
 With --leaks each test is repeated, and fails if the memory blocks that Python
@@ -92,10 +93,14 @@ def name_of(test):
 def read_known(path):
     if not path:
         return {}
+    known = {}
     with open(path) as f:
-        pairs = [line.strip().split(": ", 1) for line in f
-                 if line.strip() and not line.startswith("#")]
-    return dict(pairs)
+        for line in filter(None, map(str.strip, f)):
+            name, _, why = line.partition(": ")
+            name, _, since = name.partition(" since 3.")
+            if name[0] != "#" and sys.version_info >= (3, int(since or 0)):
+                known[name] = why
+    return known
 
 
 def census():
