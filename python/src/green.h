@@ -81,7 +81,7 @@ struct thread {
 
 extern PyTypeObject PyGreenlet_Type;
 extern PyObject *green_error, *green_exit;
-extern PyObject *green_run;		/* "run" */
+extern PyObject *green_run, *green_add_note;	/* names, interned */
 extern PyObject *green_hook;		/* set_switch_hook(), or NULL */
 extern struct thread green_threads;	/* ring */
 extern struct green green_unstarted;	/* ring */

@@ -5,7 +5,8 @@
 #include <sys/resource.h>
 #include <time.h>
 
-PyObject *green_error, *green_exit, *green_run, *green_hook;
+PyObject *green_error, *green_exit, *green_hook;
+PyObject *green_run, *green_add_note;
 
 /* -- functions -- */
 
@@ -223,7 +224,8 @@ static int set_up(void)
 	green_error = PyErr_NewExceptionWithDoc(
 		"greenlet.error", "A switch that cannot be.", NULL, NULL);
 	green_run = PyUnicode_InternFromString("run");
-	if (!green_exit || !green_error || !green_run ||
+	green_add_note = PyUnicode_InternFromString("add_note");
+	if (!green_exit || !green_error || !green_run || !green_add_note ||
 	    PyType_Ready(&PyGreenlet_Type) < 0)
 		return -1;
 	api[PyExc_GreenletError_NUM] = green_error;

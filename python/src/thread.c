@@ -225,20 +225,25 @@ struct thread *thread_of(const struct green *g)
 static void add_note(PyObject *error, const struct green *g,
 		     const struct thread *owner)
 {
-	PyObject *note, *r = NULL;
+	PyObject *note, *add, *r = NULL;
 
 	note = PyUnicode_FromFormat("%R belongs to thread %lu%s, the switch "
 				    "was made in thread %lu",
 				    g->self, owner ? owner->ident : 0,
 				    !owner || owner->gone ? " (exited)" : "",
 				    PyThread_get_thread_ident());
-	if (note && PyObject_HasAttrString(error, "add_note"))
-		r = PyObject_CallMethod(error, "add_note", "O", note);
-	else if (note && PyObject_SetAttrString(error, "note", note) == 0)
-		r = Py_NewRef(Py_None);
+	add = note ? PyObject_GetAttr(error, green_add_note) : NULL;
+	if (add) {
+		r = PyObject_CallOneArg(add, note);
+	} else if (note) {
+		PyErr_Clear();		/* before 3.11 there is none */
+		if (PyObject_SetAttrString(error, "note", note) == 0)
+			r = Py_NewRef(Py_None);
+	}
 	if (!r)
 		PyErr_Clear();
 	Py_XDECREF(note);
+	Py_XDECREF(add);
 	Py_XDECREF(r);
 }
 
