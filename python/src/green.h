@@ -74,6 +74,8 @@ struct thread {
 	PyObject *doomed;		/* list: let go of by other threads, */
 					/* or in the garbage collector */
 	PyThreadState *ts;
+	void (*on_delete)(void *);	/* its, and what with, before ours */
+	void *on_delete_arg;
 	unsigned long ident;		/* as threading.get_ident() */
 	Py_ssize_t refs;		/* greenlets that name it, and itself */
 	bool gone;

@@ -3,7 +3,8 @@
  * What a thread has. It begins with the first use of greenlets in the thread
  * and ends when the interpreter clears the thread's state, in that thread and
  * with the interpreter's lock: an object in the thread state's dictionary is
- * freed then. So no destructor has to guess whether the interpreter is still
+ * freed then, and up to 3.12 has a hook called once all else in there has been
+ * freed, too. So no destructor has to guess whether the interpreter is still
  * there, which is where greenlet had most of its crashes. Greenlets that are
  * left are dead from then on; their frames are given back with them, or when
  * the garbage collector finds them.
@@ -136,20 +137,57 @@ static void thread_lost(struct thread *th)
 	thread_unref(th);
 }
 
-static void on_clear(PyObject *capsule)
+static void end_here(struct thread *th)
 {
-	struct thread *th = PyCapsule_GetPointer(capsule, KEY);
 	PyThreadState *ts = th->ts;
 
-	if (th != green_here) {
-		thread_lost(th);
-		return;
-	}
 	/* A callback from C must not take its return for the thread's end. */
 	ts->gilstate_counter++;
 	thread_end(th);
 	ts->gilstate_counter--;
 }
+
+static void end_or_lose(struct thread *th)
+{
+	if (th == green_here)
+		end_here(th);
+	else
+		thread_lost(th);
+}
+
+#if PY_VERSION_HEX < 0x030d0000
+/* The last that the thread state does as it is cleared. */
+static void on_delete(void *arg)
+{
+	struct thread *th = arg;
+	void (*next)(void *) = th->on_delete;
+	void *next_arg = th->on_delete_arg;
+	PyThreadState *ts = th->ts;
+
+	/* Who has run since then may have made another one. */
+	Py_CLEAR(ts->dict);
+	end_or_lose(th);
+	if (next)
+		next(next_arg);
+}
+
+/* Greenlets in thread-locals, which come next, are still to be ended. */
+static void on_clear(PyObject *capsule)
+{
+	struct thread *th = PyCapsule_GetPointer(capsule, KEY);
+
+	th->on_delete = th->ts->on_delete;
+	th->on_delete_arg = th->ts->on_delete_data;
+	th->ts->on_delete = on_delete;
+	th->ts->on_delete_data = th;
+}
+#else
+/* Thread-locals have come before. */
+static void on_clear(PyObject *capsule)
+{
+	end_or_lose(PyCapsule_GetPointer(capsule, KEY));
+}
+#endif
 
 /* -- its beginning -- */
 
