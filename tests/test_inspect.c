@@ -148,6 +148,8 @@ static bool within(const void *p, const void *from, const void *to)
 
 /* -- info -- */
 
+static int alone;		/* subjects on a stack of their own */
+
 static void check_info(void)
 {
 	struct tuck_ctx_info i = info_of(&subject.ctx);
@@ -161,9 +163,11 @@ static void check_info(void)
 	CHECK(i.slice_bytes <= live);
 	if (i.state == TUCK_CTX_RESIDENT) {
 		CHECK(!i.slice && !i.slice_bytes);
+		alone += !i.shared;
 		return;
 	}
 	CHECK(i.slice);
+	CHECK(i.shared || TUCK_TORMENT);
 	CHECK_EQ(i.slice_bytes, live);
 	CHECK(!within(i.slice, i.limit, i.end));
 	verify((unsigned char *)i.slice + (subject.pad - (unsigned char *)i.sp),
@@ -173,6 +177,7 @@ static void check_info(void)
 TEST(info_of_suspended_contexts)
 {
 	for_each_subject(check_info);
+	CHECK(alone > 0 || TUCK_TORMENT);
 }
 
 static struct tuck_ctx *at_once(void *arg)

@@ -22,6 +22,7 @@
 #ifndef TUCK_CTX_H
 #define TUCK_CTX_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <tuck/base.h>
@@ -163,6 +164,7 @@ struct tuck_ctx_info {
 	void *limit, *end;	/* its stack: [limit, end); NULL: no slot yet */
 	void *slice;		/* what was at sp lies here; NULL: not tucked */
 	size_t slice_bytes;	/* [sp, sp + slice_bytes) lie in the slice */
+	bool shared;		/* others live on its stack: it may be tucked */
 };
 
 /*

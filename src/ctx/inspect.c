@@ -40,6 +40,7 @@ int tuck_ctx_info(const struct tuck_ctx *ctx, struct tuck_ctx_info *ret_info)
 		info.limit = s->limit;
 		info.end = s->base;
 	}
+	info.shared = f->alive && x->flags & TUCK__CTX_SHARED;
 	if (info.state == TUCK_CTX_RESIDENT || info.state == TUCK_CTX_TUCKED)
 		info.sp = x->sp;
 	if (info.state == TUCK_CTX_TUCKED) {
