@@ -6,6 +6,7 @@
  *   and how it all ends with the thread.
  * - switch.c: from one greenlet to another: starting, ending.
  * - letter.h: what is passed on the way.
+ * - collector.c: where the garbage collector is at work.
  * - greenlet.c: the Python type; attributes.c: its attributes.
  * - registry.c: all greenlets there are, and where they are.
  * - module.c: the module, its functions and its C interface.
@@ -66,6 +67,7 @@ struct thread {
 	PyGreenlet *main;
 	PyGreenlet *current;
 	PyGreenlet *origin;		/* of the switch under way */
+	const PyGreenlet *collector;	/* in whom garbage is collected */
 	struct letter letter;
 	struct green *ended;		/* whose context is to be given back */
 	struct green alive;		/* ring; main is not in it */
@@ -140,6 +142,14 @@ void green_kill(PyGreenlet *g);
 
 /* Forget the frames of one whose thread is gone, or who will not end. */
 void green_forget(struct green *g);
+
+/* -- collector.c -- */
+
+/* From now on know where garbage is collected: 0, or -1 with an exception. */
+int collector_watch(void);
+
+/* The current greenlet must not be left, since it is being collected in it. */
+bool collector_holds(const struct thread *th);
 
 /* -- attributes.c -- */
 

@@ -226,7 +226,7 @@ static int set_up(void)
 	green_run = PyUnicode_InternFromString("run");
 	green_add_note = PyUnicode_InternFromString("add_note");
 	if (!green_exit || !green_error || !green_run || !green_add_note ||
-	    PyType_Ready(&PyGreenlet_Type) < 0)
+	    PyType_Ready(&PyGreenlet_Type) < 0 || collector_watch() < 0)
 		return -1;
 	api[PyExc_GreenletError_NUM] = green_error;
 	api[PyExc_GreenletExit_NUM] = green_exit;

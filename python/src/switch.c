@@ -306,11 +306,20 @@ static int fly(struct thread *th, struct green *to)
  */
 static bool may_leave(const struct thread *th)
 {
-	if (!th || !th->ts->tracing)
-		return th;
-	PyErr_SetString(green_error,
-			"cannot switch inside a trace or profile function");
-	return false;
+	if (!th)
+		return false;
+	if (th->ts->tracing) {
+		PyErr_SetString(green_error, "cannot switch inside a trace or "
+					     "profile function");
+		return false;
+	}
+	if (th->collector == th->current && collector_holds(th)) {
+		PyErr_SetString(green_error, "cannot switch in what the "
+					     "garbage collector calls, on a "
+					     "stack that greenlets share");
+		return false;
+	}
+	return true;
 }
 
 PyObject *green_switch(PyGreenlet *g, struct letter letter)

@@ -236,6 +236,78 @@ class Cycles(unittest.TestCase):
         self.assertIsNone(ref())
         self.assertEqual(g.switch(1), (0, 1))
 
+    def collect_where_others_are(self, n):
+        """What a __del__ meets that switches, with n greenlets."""
+        class Switches(Thing):
+            def __del__(self):
+                try:
+                    others[-1].switch()
+                    seen.append("switched")
+                except greenlet.error as e:
+                    seen.append(str(e))
+
+        def other():
+            while True:
+                getcurrent().parent.switch()
+
+        def collect():
+            gc.collect()
+            return getcurrent().parent.switch(len(seen))
+
+        seen = []
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        others = [greenlet.greenlet(other) for _ in range(n)]
+        for g in others:
+            g.switch()
+        collector = greenlet.greenlet(collect)
+        others[-1].parent = collector
+        thing = Switches()
+        thing.me = thing
+        del thing
+        self.assertEqual(collector.switch(), 1)
+        others[-1].parent = getcurrent()
+        self.assertEqual(collector.switch(5), 5)
+        return seen
+
+    def test_switch_of_what_the_collector_calls(self):
+        """Its lists lie on the stack that would be left, and overwritten."""
+        self.assertEqual(self.collect_where_others_are(2), ["switched"])
+        self.assertEqual(self.collect_where_others_are(300), [
+            "cannot switch in what the garbage collector calls, on a stack "
+            "that greenlets share"])
+
+    def test_switch_while_another_thread_collects(self):
+        class Waits(Thing):
+            def __del__(self):
+                collects.set()
+                go_on.wait(60)
+
+        def body():
+            thing = Waits()
+            thing.me = thing
+            del thing
+            gc.collect()
+
+        def run():
+            while not collects.is_set():
+                getcurrent().parent.switch()
+            for _ in range(10):
+                getcurrent().parent.switch()
+
+        collects, go_on = threading.Event(), threading.Event()
+        gs = [greenlet.greenlet(run) for _ in range(200)]
+        for g in gs:
+            g.switch()
+        thread = threading.Thread(target=body)
+        thread.start()
+        collects.wait(60)
+        while gs:
+            gs = [g for g in gs if not g.switch() and not g.dead]
+        go_on.set()
+        thread.join()
+
     def test_from_another_thread(self):
         """Who is garbage in one thread is ended by its own."""
         seen = []
