@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The data stack of CPython 3.11 to 3.13, where Python frames lie: a chain of
+ * The data stack of CPython 3.11 to 3.14, where Python frames lie: a chain of
  * chunks, of which a greenlet brings the first.
  */
 #ifndef TUCK_PY_CHUNK_H

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Python frames of CPython 3.11 to 3.13: they lie on the data stack, or in a
- * generator, and lead to each other by `previous`.
+ * Python frames of CPython 3.11 to 3.14: they lie on the data stack, or in a
+ * generator, and lead to each other by `previous`. What a frame refers to is in
+ * slots, from 3.14 on of tagged references: some are no objects, and some count
+ * on the reference that another slot has.
  *
  * From 3.12 on each evaluation loop puts an entry frame of its own in between,
  * which lies on the C stack. Whoever asks a frame for its f_back follows these
@@ -22,11 +24,27 @@
 #include <stdbool.h>
 
 #define Py_BUILD_CORE 1
+#if PY_VERSION_HEX >= 0x030e0000
+#include <internal/pycore_interpframe_structs.h>
+#include <internal/pycore_stackref.h>
+#else
 #include <internal/pycore_frame.h>
+#endif
 #undef Py_BUILD_CORE
 
 typedef struct _PyInterpreterFrame pyframe;
 
+/* PYSLOT_OWN: what a slot has a reference to, or NULL. */
+#if PY_VERSION_HEX >= 0x030e0000
+#define PYSLOT_OWN(s) \
+	(PyStackRef_RefcountOnObject(s) ? PyStackRef_AsPyObjectBorrow(s) : NULL)
+#define PYSLOT_CLEAR(s)	    PyStackRef_CLEAR(s)
+#define PYFRAME_FUNCTION(f) ((f)->f_funcobj)
+#define PYFRAME_CODE(f)	    ((f)->f_executable)
+#define PYFRAME_IS_ENTRY(f) ((f)->owner >= FRAME_OWNED_BY_INTERPRETER)
+#else
+#define PYSLOT_OWN(s)	    ((PyObject *)(s))
+#define PYSLOT_CLEAR(s)	    Py_CLEAR(s)
 #if PY_VERSION_HEX >= 0x030c0000
 #define PYFRAME_FUNCTION(f) ((f)->f_funcobj)
 #define PYFRAME_IS_ENTRY(f) ((f)->owner == FRAME_OWNED_BY_CSTACK)
@@ -35,11 +53,55 @@ typedef struct _PyInterpreterFrame pyframe;
 #define PYFRAME_IS_ENTRY(f) false
 #endif
 #if PY_VERSION_HEX >= 0x030d0000
-#define PYFRAME_CODE_REF(f) ((f)->f_executable)
+#define PYFRAME_CODE(f) ((f)->f_executable)
 #else
-#define PYFRAME_CODE_REF(f) ((f)->f_code)
+#define PYFRAME_CODE(f) ((f)->f_code)
 #endif
-#define PYFRAME_CODE(f) ((PyCodeObject *)PYFRAME_CODE_REF(f))
+#endif
+
+/* -- how many slots are in use -- */
+
+#if PY_VERSION_HEX >= 0x030e0000
+
+/* A suspended frame has laid down how high its value stack is. */
+static inline bool pyframe_laid_down(const pyframe *f)
+{
+	(void)f;
+	return true;
+}
+
+static inline int pyframe_slots(const pyframe *f)
+{
+	return (int)(f->stackpointer - f->localsplus);
+}
+
+static inline void pyframe_set_empty(pyframe *f)
+{
+	f->stackpointer = f->localsplus;
+}
+
+#else
+
+/* Where a call has laid down how high the value stack is. */
+static inline bool pyframe_laid_down(const pyframe *f)
+{
+	return f->stacktop >= 0;
+}
+
+/* Those that certainly are: if that is not known, the local variables. */
+static inline int pyframe_slots(const pyframe *f)
+{
+	const PyCodeObject *code = (PyCodeObject *)PYFRAME_CODE(f);
+
+	return pyframe_laid_down(f) ? f->stacktop : code->co_nlocalsplus;
+}
+
+static inline void pyframe_set_empty(pyframe *f)
+{
+	f->stacktop = 0;
+}
+
+#endif
 
 /* -- what the garbage collector is told -- */
 
@@ -61,19 +123,17 @@ static inline bool pyframes_private(const pyframe *f)
 static inline int pyframe_visit(const pyframe *f, visitproc visit, void *arg)
 {
 	bool own = f->owner == FRAME_OWNED_BY_THREAD;
-	int n = f->stacktop;
 
-	if (!own && (f->owner != FRAME_OWNED_BY_GENERATOR || n >= 0))
+	if (!own &&
+	    (f->owner != FRAME_OWNED_BY_GENERATOR || pyframe_laid_down(f)))
 		return 0;
-	if (n < 0)
-		n = PYFRAME_CODE(f)->co_nlocalsplus;
 	if (own) {
 		Py_VISIT(f->frame_obj);
 		Py_VISIT(f->f_locals);
-		Py_VISIT(PYFRAME_FUNCTION(f));
+		Py_VISIT(PYSLOT_OWN(PYFRAME_FUNCTION(f)));
 	}
-	for (int i = 0; i < n; i++)
-		Py_VISIT(f->localsplus[i]);
+	for (int i = 0, n = pyframe_slots(f); i < n; i++)
+		Py_VISIT(PYSLOT_OWN(f->localsplus[i]));
 	return 0;
 }
 
@@ -91,17 +151,15 @@ static inline int pyframes_visit(const pyframe *f, visitproc visit, void *arg)
 /* All that a frame refers to for certain. */
 static inline void pyframe_release(pyframe *f)
 {
-	int n = f->stacktop;
+	int n = pyframe_slots(f);
 
-	if (n < 0)
-		n = PYFRAME_CODE(f)->co_nlocalsplus;
-	f->stacktop = 0;
+	pyframe_set_empty(f);
 	Py_CLEAR(f->frame_obj);
 	Py_CLEAR(f->f_locals);
 	for (int i = 0; i < n; i++)
-		Py_CLEAR(f->localsplus[i]);
-	Py_CLEAR(PYFRAME_FUNCTION(f));
-	Py_CLEAR(PYFRAME_CODE_REF(f));
+		PYSLOT_CLEAR(f->localsplus[i]);
+	PYSLOT_CLEAR(PYFRAME_FUNCTION(f));
+	PYSLOT_CLEAR(PYFRAME_CODE(f));
 }
 
 /*
@@ -136,7 +194,8 @@ static inline bool pyframes_release(pyframe *f)
 struct pyframes {
 	pyframe *cut;		/* entry frames, linked by f_globals */
 	pyframe *bottom;	/* of the outermost loop, if it stays that */
-	int depth;		/* recursion in C that there may be */
+	int depth;		/* recursion in C that there may be; 0: on */
+				/* the thread's own stack, nothing is cut */
 	bool steady;		/* all of it is one call of one function */
 };
 

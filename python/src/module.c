@@ -299,6 +299,8 @@ static int exec(PyObject *module)
 			 PyCapsule_New(api, "greenlet._C_API", NULL)) < 0 ||
 	    add_constant(module, "CLOCKS_PER_SEC",
 			 PyLong_FromLong(CLOCKS_PER_SEC)) < 0 ||
+	    add(module, "UNTESTED", PYSTATE_UNTESTED ? Py_True : Py_False) <
+		    0 ||
 	    add(module, "GREENLET_USE_GC", Py_True) < 0 ||
 	    add(module, "GREENLET_USE_TRACING", Py_True) < 0 ||
 	    add(module, "GREENLET_USE_CONTEXT_VARS", Py_True) < 0 ||

@@ -17,7 +17,7 @@
  *   can get at, since it takes references for all there are;
  * - pystate_clear: give back what one holds that will not run again.
  *
- * What 3.11 to 3.13 share is in state_chunks.h.
+ * What 3.11 to 3.14 share is in state_chunks.h.
  *
  * Who is traced belongs to the thread, whether a trace function runs just now
  * to the greenlet. A greenlet's context of context variables is the thread's
@@ -46,6 +46,8 @@
 #include "state_312.h"
 #elif PY_VERSION_HEX < 0x030e0000
 #include "state_313.h"
+#elif PY_VERSION_HEX < 0x030f0000 && defined(TUCK_PY_UNTESTED)
+#include "state_314.h"
 #else
 #error "CPython 3.14 and later: not tested yet, so refused"
 #endif
@@ -66,6 +68,9 @@ static inline PyObject *pystate_newref(PyObject *op)
 #if PY_VERSION_HEX >= 0x030d0000
 #define _Py_IsFinalizing Py_IsFinalizing
 #endif
+
+/* Nobody has run this on such a Python. */
+#define PYSTATE_UNTESTED (PY_VERSION_HEX >= 0x030e0000)
 
 /* The garbage collector is at work, in whichever flow of control. */
 static inline bool pystate_collecting(const PyThreadState *ts)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the states of CPython 3.11 to 3.13 have in common, whose frames lie on
+ * What the states of CPython 3.11 to 3.14 have in common, whose frames lie on
  * a data stack. Included once struct pystate is known, and
  * - pystate_top: where the thread state has the innermost frame.
  */

@@ -456,6 +456,18 @@ class Crash(unittest.TestCase):
         """, 1)
         self.assertIn("ImportError: tuck knows the insides", err)
 
+    def test_an_untested_version(self):
+        """The build takes it from who asks for it, and says how."""
+        ask = os.path.join(os.path.dirname(__file__), os.pardir, "ask.py")
+        for argv, refused in ([], True), (["untested"], False):
+            _, err = self.script(f"""
+                import runpy
+                sys.version_info = (3, 14, 0)
+                sys.argv[1:] = {argv}
+                runpy.run_path({os.path.abspath(ask)!r})
+            """, (0, 1))
+            self.assertEqual("-Dpython_untested=true" in err, refused, err)
+
 
 if __name__ == "__main__":
     unittest.main()
