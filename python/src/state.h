@@ -17,7 +17,8 @@
  *   can get at, since it takes references for all there are;
  * - pystate_clear: give back what one holds that will not run again.
  *
- * What 3.11 to 3.14 share is in state_chunks.h.
+ * What 3.9 and 3.10 share is in state_objects.h, what 3.11 to 3.14 share in
+ * state_chunks.h.
  *
  * Who is traced belongs to the thread, whether a trace function runs just now
  * to the greenlet. A greenlet's context of context variables is the thread's
