@@ -69,7 +69,6 @@ struct thread {
 	PyGreenlet *origin;		/* of the switch under way */
 	const PyGreenlet *collector;	/* in whom garbage is collected */
 	struct letter letter;
-	struct green *ended;		/* whose context is to be given back */
 	struct green alive;		/* ring; main is not in it */
 	PyObject *trace;		/* settrace(), or NULL */
 	PyObject *no_args;		/* () */

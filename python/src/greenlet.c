@@ -92,15 +92,13 @@ static int green_init(PyObject *op, PyObject *args, PyObject *kwargs)
 	return set_up((PyGreenlet *)op, run, parent);
 }
 
-/* As the call of any type. */
+/* As the call of any type; never with a single argument and no name. */
 static PyObject *call_type(PyObject *type, PyObject *const *args, Py_ssize_t n,
 			   PyObject *names)
 {
 	struct letter l = letter_write(args, n, names);
 	PyObject *self = NULL;
 
-	if (!l.args && l.one)
-		l.args = PyTuple_Pack(1, l.one);
 	if (l.args)
 		self = PyType_Type.tp_call(type, l.args, l.kwargs);
 	letter_clear(&l);
