@@ -4,8 +4,9 @@
  *
  * - thread.c: what a thread has: its main greenlet, who runs, who is alive,
  *   and how it all ends with the thread.
- * - switch.c: from one greenlet to another: starting, ending.
- * - letter.h: what is passed on the way.
+ * - switch.c: from one greenlet to another: starting, returning.
+ * - letter.h: what is passed on the way; throw.c: exceptions.
+ * - end.c: greenlets that nobody needs.
  * - collector.c: where the garbage collector is at work.
  * - greenlet.c: the Python type; attributes.c: its attributes.
  * - registry.c: all greenlets there are, and where they are.
@@ -132,15 +133,32 @@ void thread_wrong(const struct green *g, const struct thread *owner);
  */
 PyObject *green_switch(PyGreenlet *g, struct letter letter);
 
+/* -- throw.c -- */
+
+/*
+ * A pending GreenletExit, which ends a greenlet as if it had returned it, and
+ * is pending no more; NULL for another exception, which still is.
+ */
+PyObject *green_exit_value(void);
+
 /* g.throw(type, value, traceback), which are taken over. */
 PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
 		      PyObject *traceback);
 
-/* Throw GreenletExit into one that nobody needs; false: it lives on. */
-void green_kill(PyGreenlet *g);
+/* The same with what is given, which may be no exception at all. */
+PyObject *green_throw_checked(PyGreenlet *g, PyObject *type, PyObject *value,
+			      PyObject *traceback);
 
-/* Forget the frames of one whose thread is gone, or who will not end. */
-void green_forget(struct green *g);
+/* -- end.c -- */
+
+/* Nobody needs it. Afterwards it is dead, or lives on, or will be ended. */
+void green_end(PyGreenlet *self);
+
+/* Of the type: */
+void green_finalize(PyObject *op);
+int green_traverse(PyObject *op, visitproc visit, void *arg);
+int green_clear(PyObject *op);
+void green_dealloc(PyObject *op);
 
 /* -- collector.c -- */
 
@@ -161,13 +179,6 @@ bool green_is_dead(const struct green *g);
 /* -- greenlet.c -- */
 
 PyGreenlet *green_new_main(struct thread *th);
-
-/* Nobody needs it. Afterwards it is dead, or lives on, or will be ended. */
-void green_end(PyGreenlet *self);
-
-/* g.throw() with what is given, which may be no exception at all. */
-PyObject *green_throw_checked(PyGreenlet *self, PyObject *type, PyObject *value,
-			      PyObject *traceback);
 
 /* -- registry.c -- */
 

@@ -162,20 +162,6 @@ static struct green *aim(struct thread *th, struct green *g)
 
 /* -- starting and ending -- */
 
-/* GreenletExit ends a greenlet as if it had returned the exception. */
-static PyObject *exit_value(void)
-{
-	PyObject *type, *value, *traceback;
-
-	if (!PyErr_ExceptionMatches(green_exit))
-		return NULL;
-	PyErr_Fetch(&type, &value, &traceback);
-	PyErr_NormalizeException(&type, &value, &traceback);
-	Py_XDECREF(type);
-	Py_XDECREF(traceback);
-	return value;
-}
-
 /* What is called stays in g, for the garbage collector to see it. */
 static PyObject *live(struct thread *th, struct green *g)
 {
@@ -186,7 +172,7 @@ static PyObject *live(struct thread *th, struct green *g)
 		result = call(g);
 	letter_clear(&g->first);
 	Py_CLEAR(g->run);
-	return result ? result : exit_value();
+	return result ? result : green_exit_value();
 }
 
 /* th->current leaves, and g will run. */
@@ -338,53 +324,4 @@ PyObject *green_switch(PyGreenlet *g, struct letter letter)
 		return NULL;
 	letter = arrive(th);
 	return PyErr_Occurred() ? NULL : letter_open(letter);
-}
-
-/* -- throwing -- */
-
-PyObject *green_throw(PyGreenlet *g, PyObject *type, PyObject *value,
-		      PyObject *traceback)
-{
-	struct letter none = { NULL, NULL, NULL };
-
-	PyErr_Restore(type, value, traceback);
-	if (g->pimpl->phase == GREEN_DEAD) {
-		/* Who is dead already ends by it as if by a return. */
-		PyObject *result = exit_value();
-
-		if (result)
-			return green_switch(g,
-					    (struct letter){ .one = result });
-	}
-	return green_switch(g, none);
-}
-
-void green_kill(PyGreenlet *g)
-{
-	struct thread *th = green_here;
-	PyObject *type, *value, *traceback, *result;
-	PyGreenlet *parent = g->pimpl->parent;
-	int tracing = th->ts->tracing;
-
-	pystate_tracing(th->ts, 0);
-	PyErr_Fetch(&type, &value, &traceback);
-	/* What it ends with comes here. */
-	g->pimpl->parent = (PyGreenlet *)Py_NewRef((PyObject *)th->current);
-	result = green_throw(g, Py_NewRef(green_exit), NULL, NULL);
-	if (!result)
-		PyErr_WriteUnraisable((PyObject *)g);
-	Py_XDECREF(result);
-	Py_XDECREF(g->pimpl->parent);
-	g->pimpl->parent = parent;
-	PyErr_Restore(type, value, traceback);
-	pystate_tracing(th->ts, tracing);
-}
-
-void green_forget(struct green *g)
-{
-	g->phase = GREEN_DEAD;
-	thread_leave(g);
-	if (!g->orphan && g->thread == green_here)
-		tuck_ctx_fini(&g->own_ctx);
-	pystate_clear(&g->py);
 }
