@@ -10,7 +10,7 @@
  * - collector.c: where the garbage collector is at work.
  * - greenlet.c: the Python type; attributes.c: its attributes.
  * - registry.c: all greenlets there are, and where they are.
- * - module.c: the module, its functions and its C interface.
+ * - module.c: the module and its functions; c_api.c: its C interface.
  *
  * Invariants:
  * 1. A greenlet that was started belongs to the thread that started it, for
@@ -179,6 +179,11 @@ bool green_is_dead(const struct green *g);
 /* -- greenlet.c -- */
 
 PyGreenlet *green_new_main(struct thread *th);
+
+/* -- c_api.c -- */
+
+/* The capsule, a new reference; the exceptions are there already. */
+PyObject *green_c_api(void);
 
 /* -- registry.c -- */
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The module: functions, constants and the C interface. */
+/* The module: functions and constants. */
 #include "green.h"
 
 #include <sys/resource.h>
@@ -113,87 +113,6 @@ static PyMethodDef functions[] = {
 	{ NULL, NULL, 0, NULL },
 };
 
-/* -- the C interface -- */
-
-static PyGreenlet *api_new(PyObject *run, PyGreenlet *parent)
-{
-	return (PyGreenlet *)PyObject_CallFunctionObjArgs(
-		(PyObject *)&PyGreenlet_Type, run ? run : Py_None,
-		parent ? (PyObject *)parent : Py_None, NULL);
-}
-
-static PyGreenlet *api_getcurrent(void)
-{
-	return (PyGreenlet *)getcurrent(NULL, NULL);
-}
-
-static bool checked(PyGreenlet *g)
-{
-	if (g && PyGreenlet_Check(g))
-		return true;
-	PyErr_BadArgument();
-	return false;
-}
-
-static PyObject *api_throw(PyGreenlet *g, PyObject *type, PyObject *value,
-			   PyObject *traceback)
-{
-	return checked(g) ? green_throw_checked(g, type, value, traceback) :
-			    NULL;
-}
-
-static PyObject *api_switch(PyGreenlet *g, PyObject *args, PyObject *kwargs)
-{
-	struct letter l = { NULL, NULL, NULL };
-
-	if (!checked(g))
-		return NULL;
-	l.args = args ? Py_NewRef(args) : PyTuple_New(0);
-	l.kwargs = kwargs ? Py_NewRef(kwargs) : NULL;
-	return l.args ? green_switch(g, l) : NULL;
-}
-
-static int api_set_parent(PyGreenlet *g, PyGreenlet *parent)
-{
-	return checked(g) ? green_set_parent(g, (PyObject *)parent) : -1;
-}
-
-static PyGreenlet *api_get_parent(PyGreenlet *g)
-{
-	if (!checked(g))
-		return NULL;
-	Py_XINCREF(g->pimpl->parent);
-	return g->pimpl->parent;
-}
-
-static int api_main(PyGreenlet *g)
-{
-	return checked(g) ? g->pimpl->main : -1;
-}
-
-static int api_started(PyGreenlet *g)
-{
-	return checked(g) ? g->pimpl->phase != GREEN_NEW : -1;
-}
-
-static int api_active(PyGreenlet *g)
-{
-	return checked(g) ? g->pimpl->phase == GREEN_ALIVE : -1;
-}
-
-static void *api[PyGreenlet_API_pointers] = {
-	[PyGreenlet_Type_NUM] = &PyGreenlet_Type,
-	[PyGreenlet_New_NUM] = api_new,
-	[PyGreenlet_GetCurrent_NUM] = api_getcurrent,
-	[PyGreenlet_Throw_NUM] = api_throw,
-	[PyGreenlet_Switch_NUM] = api_switch,
-	[PyGreenlet_SetParent_NUM] = api_set_parent,
-	[PyGreenlet_MAIN_NUM] = api_main,
-	[PyGreenlet_STARTED_NUM] = api_started,
-	[PyGreenlet_ACTIVE_NUM] = api_active,
-	[PyGreenlet_GET_PARENT_NUM] = api_get_parent,
-};
-
 /* -- setting up -- */
 
 /*
@@ -228,8 +147,6 @@ static int set_up(void)
 	if (!green_exit || !green_error || !green_run || !green_add_note ||
 	    PyType_Ready(&PyGreenlet_Type) < 0 || collector_watch() < 0)
 		return -1;
-	api[PyExc_GreenletError_NUM] = green_error;
-	api[PyExc_GreenletExit_NUM] = green_exit;
 	return 0;
 }
 
@@ -295,8 +212,7 @@ static int exec(PyObject *module)
 	    add(module, "greenlet", (PyObject *)&PyGreenlet_Type) < 0 ||
 	    add(module, "error", green_error) < 0 ||
 	    add(module, "GreenletExit", green_exit) < 0 ||
-	    add_constant(module, "_C_API",
-			 PyCapsule_New(api, "greenlet._C_API", NULL)) < 0 ||
+	    add_constant(module, "_C_API", green_c_api()) < 0 ||
 	    add_constant(module, "CLOCKS_PER_SEC",
 			 PyLong_FromLong(CLOCKS_PER_SEC)) < 0 ||
 	    add(module, "UNTESTED", PYSTATE_UNTESTED ? Py_True : Py_False) <
