@@ -79,6 +79,15 @@ static inline bool pystate_collecting(const PyThreadState *ts)
 	return ts->interp->gc.collecting;
 }
 
+/* Whether it begins by itself from now on; whether it did before. */
+static inline int pystate_set_collects(PyThreadState *ts, int collects)
+{
+	int before = ts->interp->gc.enabled;
+
+	ts->interp->gc.enabled = collects;
+	return before;
+}
+
 /* Whether the collector's state is where the headers said that it is. */
 static inline bool pystate_fits(void)
 {

@@ -91,6 +91,14 @@ static void end_all(struct thread *th)
 	}
 }
 
+static void give_back(struct thread *th)
+{
+	Py_CLEAR(th->current);
+	Py_CLEAR(th->main);
+	Py_CLEAR(th->no_args);
+	thread_unref(th);
+}
+
 static void let_go(struct thread *th)
 {
 	th->prev->next = th->next;
@@ -98,10 +106,7 @@ static void let_go(struct thread *th)
 	th->gone = true;
 	th->main->pimpl->phase = GREEN_DEAD;
 	th->main->pimpl->orphan = true;
-	Py_CLEAR(th->current);
-	Py_CLEAR(th->main);
-	Py_CLEAR(th->no_args);
-	thread_unref(th);
+	give_back(th);
 }
 
 static void thread_end(struct thread *th)
@@ -191,35 +196,10 @@ static void on_clear(PyObject *capsule)
 
 /* -- its beginning -- */
 
-/* The thread state's dictionary keeps it from now on. */
-static int hang_on(struct thread *th)
+static struct thread *thread_new(PyThreadState *ts)
 {
-	PyObject *dict = PyThreadState_GetDict(), *capsule;
-	int r;
+	struct thread *th = PyMem_Calloc(1, sizeof(*th));
 
-	if (!dict)
-		return -1;
-	capsule = PyCapsule_New(th, KEY, on_clear);
-	if (!capsule)
-		return -1;
-	green_here = th;
-	r = PyDict_SetItemString(dict, KEY, capsule);
-	Py_DECREF(capsule);
-	return r;
-}
-
-struct thread *thread_make(void)
-{
-	PyThreadState *ts = PyThreadState_Get();
-	struct thread *th;
-
-	if (ended == PyThreadState_GetID(ts)) {
-		/* Nothing would end this one. */
-		PyErr_SetString(green_error,
-				"no greenlets any more: the thread ends");
-		return NULL;
-	}
-	th = PyMem_Calloc(1, sizeof(*th));
 	if (!th)
 		return (void *)PyErr_NoMemory();
 	th->alive.prev = th->alive.next = &th->alive;
@@ -228,17 +208,67 @@ struct thread *thread_make(void)
 	th->refs = 1;
 	th->no_args = PyTuple_New(0);
 	th->main = th->no_args ? green_new_main(th) : NULL;
-	if (!th->main) {
-		Py_XDECREF(th->no_args);
-		thread_unref(th);
-		return NULL;
+	if (th->main) {
+		th->current = (PyGreenlet *)Py_NewRef((PyObject *)th->main);
+		return th;
 	}
-	th->current = (PyGreenlet *)Py_NewRef((PyObject *)th->main);
+	give_back(th);
+	return NULL;
+}
+
+/* The thread state's dictionary keeps it from now on. */
+static int hang_on(struct thread *th)
+{
+	PyObject *dict = PyThreadState_GetDict(), *capsule;
+	int r;
+
+	if (!dict) {
+		PyErr_NoMemory();
+		return -1;
+	}
+	capsule = PyCapsule_New(th, KEY, on_clear);
+	if (!capsule)
+		return -1;
+	r = PyDict_SetItemString(dict, KEY, capsule);
+	if (r < 0)
+		PyCapsule_SetDestructor(capsule, NULL);
+	Py_DECREF(capsule);
+	return r;
+}
+
+static void enlist(struct thread *th)
+{
 	th->next = &green_threads;
 	th->prev = green_threads.prev;
 	th->prev->next = th;
 	green_threads.prev = th;
-	return hang_on(th) < 0 ? NULL : th;
+	green_here = th;
+}
+
+/*
+ * The garbage collector waits: it may call what uses greenlets, which would
+ * begin within the beginning, and the dictionary within its own.
+ */
+struct thread *thread_make(void)
+{
+	PyThreadState *ts = PyThreadState_Get();
+	struct thread *th;
+	int collects;
+
+	if (ended == PyThreadState_GetID(ts)) {
+		/* Nothing would end this one. */
+		PyErr_SetString(green_error,
+				"no greenlets any more: the thread ends");
+		return NULL;
+	}
+	collects = pystate_set_collects(ts, 0);
+	th = thread_new(ts);
+	if (th && hang_on(th) == 0)
+		enlist(th);
+	else if (th)
+		give_back(th);
+	pystate_set_collects(ts, collects);
+	return green_here;
 }
 
 struct thread *thread_tidy(void)

@@ -13,6 +13,11 @@ import greenlet
 from greenlet import GreenletExit, getcurrent
 from tuck import _greenlet, inspect
 
+try:
+    import _testcapi
+except ImportError:
+    _testcapi = None
+
 SECONDS_MAX = 120
 LOST = "what only a forgotten C stack refers to stays"
 
@@ -46,6 +51,56 @@ class Threads(unittest.TestCase):
         self.assertEqual(text, "cannot switch to a different thread")
         self.assertIn(f"belongs to thread {threading.get_ident()}", note)
         self.assertIn(f"made in thread {ident}", note)
+
+    def test_first_use_within_the_first_use(self):
+        """The collector may call what uses greenlets while it begins."""
+        class Loud:
+            def __del__(self):
+                mains.append(getcurrent())
+
+        def begin():
+            gc.disable()
+            loud = Loud()
+            loud.me = loud
+            del loud
+            gc.set_threshold(1)
+            rest = [[] for _ in range(9)]
+            gc.enable()
+            mains.append(getcurrent())
+            gc.collect()
+            return len(rest), set(mains) == {getcurrent()}
+
+        mains = []
+        threshold = gc.get_threshold()
+        try:
+            self.assertEqual(in_thread(begin), (9, True))
+        finally:
+            gc.set_threshold(*threshold)
+        self.assertEqual(len(mains), 2)
+
+    @unittest.skipUnless(_testcapi, "no allocations can be made to fail")
+    def test_no_memory_to_begin_with(self):
+        """The first use fails, leaves nothing behind, and can be made again."""
+        def begin(n):
+            _testcapi.set_nomemory(n, n + 1)
+            try:
+                main = getcurrent()
+            except MemoryError:
+                return None, getcurrent()
+            finally:
+                _testcapi.remove_mem_hooks()
+            return main, getcurrent()
+
+        failed = 0
+        before = _greenlet.get_total_main_greenlets()
+        for n in range(12):
+            main, again = in_thread(lambda: begin(n))
+            self.assertIs(main or again, again)
+            self.assertTrue(again.dead)
+            failed += main is None
+            del main, again
+            self.assertEqual(_greenlet.get_total_main_greenlets(), before, n)
+        self.assertGreater(failed, 2)
 
     def test_error_when_the_thread_has_ended(self):
         def make():
