@@ -62,6 +62,11 @@ bool green_is_dead(const struct green *g)
 	return g->phase == GREEN_DEAD || g->orphan;
 }
 
+bool green_is_active(const struct green *g)
+{
+	return g->phase == GREEN_ALIVE && !g->orphan;
+}
+
 static PyObject *get_dead(PyObject *op, void *unused)
 {
 	(void)unused;

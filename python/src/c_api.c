@@ -67,7 +67,7 @@ static int api_started(PyGreenlet *g)
 
 static int api_active(PyGreenlet *g)
 {
-	return checked(g) ? g->pimpl->phase == GREEN_ALIVE : -1;
+	return checked(g) ? green_is_active(g->pimpl) : -1;
 }
 
 static void *api[PyGreenlet_API_pointers] = {

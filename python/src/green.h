@@ -175,6 +175,7 @@ extern PyGetSetDef green_attributes[];
 int green_set_run(PyGreenlet *g, PyObject *run);
 int green_set_parent(PyGreenlet *g, PyObject *parent);
 bool green_is_dead(const struct green *g);
+bool green_is_active(const struct green *g);
 
 /* -- greenlet.c -- */
 

@@ -177,9 +177,7 @@ static PyObject *green_repr(PyObject *op)
 
 static int green_bool(PyObject *op)
 {
-	const struct green *g = ((PyGreenlet *)op)->pimpl;
-
-	return g->phase == GREEN_ALIVE && !g->orphan;
+	return green_is_active(((PyGreenlet *)op)->pimpl);
 }
 
 /* -- the type -- */

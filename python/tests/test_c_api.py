@@ -12,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import unittest
 import weakref
 
@@ -115,6 +116,50 @@ class Slots:
         self.assertEqual(caught.exception.args, (3,))
         self.assertTrue(g.dead)
 
+    def test_throw_with_a_traceback(self):
+        def fails():
+            raise LookupError
+
+        g = greenlet.greenlet(lambda: getcurrent().parent.switch())
+        g.switch()
+        try:
+            fails()
+        except LookupError as e:
+            traceback = e.__traceback__
+        found = []
+        try:
+            self.c.throw(g, KeyError, None, traceback)
+        except KeyError as e:
+            tb = e.__traceback__
+            while tb:
+                found.append(tb.tb_frame.f_code.co_name)
+                tb = tb.tb_next
+        self.assertEqual(found[-1:], ["fails"])
+        with self.assertRaises(TypeError):
+            self.c.throw(g, KeyError, None, "no traceback")
+
+    def test_results_are_new_references(self):
+        def run():
+            return len([self.c.current() for _ in range(100)])
+
+        g = greenlet.greenlet(run, greenlet.greenlet(lambda n: n))
+        before = sys.getrefcount(g), sys.getrefcount(g.parent)
+        for _ in range(100):
+            self.c.get_parent(g)
+            self.c.check(g)
+            self.c.states(g)
+        self.assertEqual((sys.getrefcount(g), sys.getrefcount(g.parent)),
+                         before)
+        main = getcurrent()
+        before = sys.getrefcount(main)
+        made = [self.c.make(len, main) for _ in range(100)]
+        self.assertEqual(sys.getrefcount(main), before + 100)
+        self.assertEqual(sys.getrefcount(made[0]), 2)
+        del made
+        self.assertEqual(sys.getrefcount(main), before)
+        self.assertEqual(g.switch(), 100)
+        self.assertEqual(sys.getrefcount(g), 2)
+
     def test_parents(self):
         g = greenlet.greenlet()
         other = greenlet.greenlet()
@@ -134,10 +179,23 @@ class Slots:
         g.switch()
         self.assertEqual(self.c.states(g), (0, 1, 0))
 
+    def test_states_where_the_thread_has_ended(self):
+        def body():
+            g = greenlet.greenlet(lambda: getcurrent().parent.switch())
+            g.switch()
+            left.extend([g, getcurrent()])
+
+        left = []
+        thread = threading.Thread(target=body)
+        thread.start()
+        thread.join()
+        self.assertEqual(self.c.states(left[0]), (0, 1, 0))
+        self.assertEqual(self.c.states(left[1]), (1, 1, 0))
+
     def test_what_is_no_greenlet(self):
         for fn, args in ((self.c.switch, (5,)), (self.c.throw, (5, KeyError)),
                          (self.c.set_parent, (5, getcurrent())),
-                         (self.c.states, (5,))):
+                         (self.c.get_parent, (5,)), (self.c.states, (5,))):
             with self.assertRaises(TypeError):
                 fn(*args)
 
