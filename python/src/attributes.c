@@ -113,8 +113,9 @@ static PyObject *get_parent(PyObject *op, void *unused)
 	return Py_NewRef(parent ? (PyObject *)parent : Py_None);
 }
 
-/* One of another thread than th ends in g, or in who ends in g. */
-static bool has_others(const struct green *g, const struct thread *th)
+/* Not th, but one of which somebody ends in g, or in who ends in g. */
+static const struct thread *other_user(const struct green *g,
+				       const struct thread *th)
 {
 	const struct green *up;
 
@@ -126,17 +127,17 @@ static bool has_others(const struct green *g, const struct thread *th)
 			while (up != g && up->parent)
 				up = up->parent->pimpl;
 			if (up == g)
-				return true;
+				return t;
 		}
 	}
-	return false;
+	return NULL;
 }
 
 int green_set_parent(PyGreenlet *self, PyObject *value)
 {
 	struct green *g = self->pimpl;
 	PyGreenlet *parent = (PyGreenlet *)value;
-	struct thread *th;
+	const struct thread *th, *own;
 
 	if (!value)
 		return refuse(PyExc_AttributeError, "can't delete attribute");
@@ -157,10 +158,15 @@ int green_set_parent(PyGreenlet *self, PyObject *value)
 	if (!th)
 		return refuse(PyExc_ValueError,
 			      "parent must not be garbage collected");
-	if (g->thread ? g->thread != th :
-			th != thread_of(g) && has_others(g, th))
-		return refuse(PyExc_ValueError,
-			      "parent cannot be on a different thread");
+	own = g->thread		 ? g->thread :
+	      thread_of(g) == th ? NULL :
+				   other_user(g, th);
+	if (own && own != th) {
+		refuse(PyExc_ValueError,
+		       "parent cannot be on a different thread");
+		thread_tell(parent->pimpl, "the child to", own);
+		return -1;
+	}
 	Py_INCREF(parent);
 	Py_XSETREF(g->parent, parent);
 	return 0;
@@ -180,16 +186,27 @@ static PyObject **context_of(struct green *g)
 	return &g->py.context;
 }
 
+static bool runs_elsewhere(struct green *g)
+{
+	return context_of(g) != &g->py.context && g->thread != green_here;
+}
+
+static int refuse_elsewhere(const struct green *g, const char *why)
+{
+	refuse(PyExc_ValueError, why);
+	thread_tell(g, "the call was made in", NULL);
+	return -1;
+}
+
 static PyObject *get_context(PyObject *op, void *unused)
 {
 	struct green *g = ((PyGreenlet *)op)->pimpl;
 	PyObject *context = *context_of(g);
 
 	(void)unused;
-	if (context_of(g) != &g->py.context && g->thread != green_here) {
-		PyErr_SetString(PyExc_ValueError,
-				"cannot get context of a greenlet that is "
-				"running in a different thread");
+	if (runs_elsewhere(g)) {
+		refuse_elsewhere(g, "cannot get context of a greenlet that is "
+				    "running in a different thread");
 		return NULL;
 	}
 	return Py_NewRef(context ? context : Py_None);
@@ -208,10 +225,10 @@ static int set_context(PyObject *op, PyObject *value, void *unused)
 		return refuse(PyExc_TypeError,
 			      "greenlet context must be a contextvars.Context "
 			      "or None");
-	if (place != &g->py.context && g->thread != green_here)
-		return refuse(PyExc_ValueError,
-			      "cannot set context of a greenlet that is "
-			      "running in a different thread");
+	if (runs_elsewhere(g))
+		return refuse_elsewhere(g,
+					"cannot set context of a greenlet that "
+					"is running in a different thread");
 	*place = value == Py_None ? NULL : Py_NewRef(value);
 	if (place != &g->py.context)
 		g->thread->ts->context_ver++;

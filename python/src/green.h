@@ -85,7 +85,7 @@ struct thread {
 
 extern PyTypeObject PyGreenlet_Type;
 extern PyObject *green_error, *green_exit;
-extern PyObject *green_run, *green_add_note;	/* names, interned */
+extern PyObject *green_run;		/* "run" */
 extern PyObject *green_hook;		/* set_switch_hook(), or NULL */
 extern struct thread green_threads;	/* ring */
 extern struct green green_unstarted;	/* ring */
@@ -120,6 +120,13 @@ void thread_unref(struct thread *th);
 void thread_foresee(struct green *g);
 void thread_enter(struct thread *th, struct green *g);
 void thread_leave(struct green *g);
+
+/*
+ * A note on the pending exception: the threads of g, which has one, and of
+ * other, or the calling one for NULL; how is the second one's part in it.
+ */
+void thread_tell(const struct green *g, const char *how,
+		 const struct thread *other);
 
 /* greenlet.error for a greenlet of another thread: names both. */
 void thread_wrong(const struct green *g, const struct thread *owner);

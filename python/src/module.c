@@ -6,7 +6,7 @@
 #include <time.h>
 
 PyObject *green_error, *green_exit, *green_hook;
-PyObject *green_run, *green_add_note;
+PyObject *green_run;
 
 /* -- functions -- */
 
@@ -143,8 +143,7 @@ static int set_up(void)
 	green_error = PyErr_NewExceptionWithDoc(
 		"greenlet.error", "A switch that cannot be.", NULL, NULL);
 	green_run = PyUnicode_InternFromString("run");
-	green_add_note = PyUnicode_InternFromString("add_note");
-	if (!green_exit || !green_error || !green_run || !green_add_note ||
+	if (!green_exit || !green_error || !green_run ||
 	    PyType_Ready(&PyGreenlet_Type) < 0 || collector_watch() < 0)
 		return -1;
 	return 0;

@@ -290,43 +290,43 @@ struct thread *thread_of(const struct green *g)
 /* -- what goes wrong between threads -- */
 
 /* Apart from the message, which programs compare with. */
-static void add_note(PyObject *error, const struct green *g,
-		     const struct thread *owner)
+static void add_note(PyObject *error, PyObject *note)
 {
-	PyObject *note, *add, *r = NULL;
+	PyObject *notes = note ? PyList_New(0) : NULL;
 
-	note = PyUnicode_FromFormat("%R belongs to thread %lu%s, the switch "
-				    "was made in thread %lu",
-				    g->self, owner ? owner->ident : 0,
-				    !owner || owner->gone ? " (exited)" : "",
-				    PyThread_get_thread_ident());
-	add = note ? PyObject_GetAttr(error, green_add_note) : NULL;
-	if (add) {
-		r = PyObject_CallOneArg(add, note);
-	} else if (note) {
-		PyErr_Clear();		/* before 3.11 there is none */
-		if (PyObject_SetAttrString(error, "note", note) == 0)
-			r = Py_NewRef(Py_None);
-	}
-	if (!r)
+	/* As add_note(), which there is from 3.11 on. */
+	if (!notes || PyList_Append(notes, note) < 0 ||
+	    PyObject_SetAttrString(error, "__notes__", notes) < 0)
 		PyErr_Clear();
+	Py_XDECREF(notes);
+}
+
+void thread_tell(const struct green *g, const char *how,
+		 const struct thread *other)
+{
+	const struct thread *own = thread_of(g);
+	PyObject *type, *value, *traceback, *note;
+
+	PyErr_Fetch(&type, &value, &traceback);
+	PyErr_NormalizeException(&type, &value, &traceback);
+	note = PyUnicode_FromFormat(
+		"%R belongs to thread %lu%s, %s thread %lu%s", g->self,
+		own->ident, own->gone ? " (exited)" : "", how,
+		other ? other->ident : PyThread_get_thread_ident(),
+		other && other->gone ? " (exited)" : "");
+	add_note(value, note);
 	Py_XDECREF(note);
-	Py_XDECREF(add);
-	Py_XDECREF(r);
+	PyErr_Restore(type, value, traceback);
 }
 
 void thread_wrong(const struct green *g, const struct thread *owner)
 {
-	PyObject *type, *value, *traceback;
-
 	PyErr_SetString(
 		green_error,
 		!owner	    ? "cannot switch to a garbage collected greenlet" :
 		owner->gone ? "cannot switch to a different thread "
 			      "(which happens to have exited)" :
 			      "cannot switch to a different thread");
-	PyErr_Fetch(&type, &value, &traceback);
-	PyErr_NormalizeException(&type, &value, &traceback);
-	add_note(value, g, owner);
-	PyErr_Restore(type, value, traceback);
+	if (owner)
+		thread_tell(g, "the call was made in", NULL);
 }

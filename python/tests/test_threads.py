@@ -33,7 +33,7 @@ def in_thread(fn):
 
 def note_of(error):
     """What comes with the message, which programs compare."""
-    return (getattr(error, "__notes__", None) or [error.note])[0]
+    return error.__notes__[0]
 
 
 class Threads(unittest.TestCase):
@@ -115,6 +115,41 @@ class Threads(unittest.TestCase):
             greenlet.greenlet(lambda: 0, parent=None)
             g.parent.switch()
         self.assertIn(f"thread {ident} (exited)", note_of(caught.exception))
+
+    def test_other_errors_name_both(self):
+        """Of parents and of contexts."""
+        def inner():
+            ready.set()
+            stop.wait(SECONDS_MAX)
+
+        def body():
+            box.append(greenlet.greenlet(inner))
+            box[0].switch()
+
+        box = []
+        ready, stop = threading.Event(), threading.Event()
+        thread = threading.Thread(target=body)
+        thread.start()
+        ready.wait(SECONDS_MAX)
+        started = greenlet.greenlet(getcurrent().switch)
+        started.switch()
+        up = greenlet.greenlet(lambda: 0)
+        below = greenlet.greenlet(getcurrent().switch, up)
+        below.switch()
+        notes = []
+        for fn in (lambda: setattr(started, "parent", box[0]),
+                   lambda: setattr(up, "parent", box[0]),
+                   lambda: box[0].gr_context,
+                   lambda: setattr(box[0], "gr_context", None)):
+            with self.assertRaises(ValueError) as caught:
+                fn()
+            notes.append(note_of(caught.exception))
+        stop.set()
+        thread.join(SECONDS_MAX)
+        here, there = threading.get_ident(), thread.ident
+        for note, how in zip(notes, ["the child to thread"] * 2
+                             + ["the call was made in thread"] * 2):
+            self.assertRegex(note, f"belongs to thread {there}, {how} {here}$")
 
     def test_those_that_a_thread_leaves_are_dead(self):
         """Nothing of theirs runs, but what they hold is given back."""
