@@ -103,6 +103,45 @@ class InsideTraceFunctions(unittest.TestCase):
         self.assertEqual([e for e in seen if e != "line"], ["call", "return"])
 
 
+    def test_who_waits_when_tracing_begins_or_ends(self):
+        """It begins and ends for all greenlets of the thread."""
+        def leaf():
+            pass
+
+        def run():
+            while True:
+                leaf()
+                sorted([1], key=lambda _: wait() or 0)
+                leaf()
+
+        def observer(frame, event, _):
+            if frame.f_code is leaf.__code__:
+                seen.append(event)
+
+        def switch(times):
+            seen.clear()
+            for _ in range(times):
+                for g in all:
+                    g.switch()
+            return len(seen)
+
+        seen = []
+        all = [greenlet.greenlet(run) for _ in range(100)]
+        for install in sys.settrace, sys.setprofile:
+            switch(1)
+            install(observer)
+            traced = switch(2)
+            install(None)
+            self.assertEqual(traced, (400 if install is sys.settrace
+                                      else 800))
+            self.assertEqual(switch(2), 0)
+        # Who begins it is not the one who ends it.
+        greenlet.greenlet(sys.settrace).switch(observer)
+        self.assertEqual(switch(1), 200)
+        greenlet.greenlet(sys.settrace).switch(None)
+        self.assertEqual(switch(1), 0)
+
+
 class SignalHandlers(unittest.TestCase):
     def test_are_ordinary_calls(self):
         """Between two steps of the interpreter a switch is sound."""
@@ -144,6 +183,34 @@ class Hook(unittest.TestCase):
         self.assertEqual(seen, [("switch", me)] * 2 + [("switch", other)] * 2
                          + [("throw", me)] * 2)
 
+    def test_sees_who_left_and_who_came(self):
+        pairs = []
+        main = getcurrent()
+        g = greenlet.greenlet(wait)
+        for install in inspect.set_switch_hook, greenlet.settrace:
+            pairs.clear()
+            install(lambda event, pair: pairs.append((*pair, getcurrent())))
+            g.switch()
+            install(None)
+            self.assertEqual(pairs, [(main, g, g), (g, main, main)])
+
+    def test_may_not_switch(self):
+        def hook(*_):
+            try:
+                other.switch()
+            except greenlet.error as e:
+                errors.append(str(e))
+
+        errors = []
+        other = greenlet.greenlet(wait)
+        other.switch()
+        inspect.set_switch_hook(hook)
+        greenlet.greenlet(lambda: 0).switch()
+        inspect.set_switch_hook(None)
+        self.assertEqual(errors, ["cannot switch inside a trace or profile "
+                                  "function"] * 2)
+        self.assertFalse(other.dead)
+
     def test_is_gone_when_it_raises(self):
         def bad(*_):
             raise LookupError
@@ -152,6 +219,10 @@ class Hook(unittest.TestCase):
         with self.assertRaises(LookupError):
             greenlet.greenlet(lambda: 0).switch()
         self.assertIsNone(inspect.set_switch_hook(None))
+        greenlet.settrace(bad)
+        with self.assertRaises(LookupError):
+            greenlet.greenlet(lambda: 0).switch()
+        self.assertIsNone(greenlet.gettrace())
 
     def test_beside_settrace(self):
         order = []
