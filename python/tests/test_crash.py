@@ -265,33 +265,33 @@ class Crash(unittest.TestCase):
         """)
 
     def test_other_interpreters_are_refused(self):
-        self.script("""
-            import sysconfig
-            try:
-                if sys.version_info >= (3, 13):
-                    import _interpreters as many
-                    run = many.exec
-                    one = many.create("legacy")
-                else:
-                    import _xxsubinterpreters as many
-                    run = many.run_string
-                    one = (many.create(isolated=False)
-                           if sys.version_info >= (3, 10) else many.create())
-            except ImportError:
-                sys.exit(0)
-            code = '''
-            try:
-                import greenlet
-            except ImportError as e:
-                ok = "main interpreter" in str(e)  or "interpreters" in str(e)
+        out, _ = self.script("""
+            if sys.version_info >= (3, 13):
+                import _interpreters as many
+                run = many.exec
+                all = map(many.create, ("legacy", "isolated"))
             else:
-                ok = False
-            assert ok
+                import _xxsubinterpreters as many
+                run = many.run_string
+                all = ([many.create(isolated=b) for b in (False, True)]
+                       if sys.version_info >= (3, 10) else [many.create()])
+            code = '''if True:
+                try: import greenlet
+                except ImportError as e: print(e, flush=True)
+                else: print("it was imported")
             '''
-            import textwrap
-            bad = run(one, textwrap.dedent(code))
-            assert bad is None, bad
+            for one in all:
+                bad = run(one, code)
+                assert bad is None, bad
+            print(greenlet.greenlet(lambda: "of the main one").switch())
         """)
+        *said, last = out.splitlines()
+        self.assertTrue(said)
+        for line in said:
+            self.assertRegex(line, "for the main interpreter only|"
+                             "_greenlet does not support loading in "
+                             "subinterpreters")
+        self.assertEqual(last, "of the main one")
 
     def test_faulthandler_shows_the_running_one(self):
         _, err = self.script("""
@@ -300,6 +300,29 @@ class Crash(unittest.TestCase):
             greenlet.greenlet(marked_function).switch()
         """)
         self.assertIn("marked_function", err)
+
+    def test_faulthandler_at_a_fault(self):
+        """Of a greenlet with C calls in between, while others wait."""
+        _, err = self.script("""
+            def marked_caller():
+                sorted([1], key=lambda _: faulthandler._sigsegv())
+            kept = [greenlet.greenlet(wait) for _ in range(100)]
+            for g in kept: g.switch()
+            greenlet.greenlet(marked_caller).switch()
+        """, (-11, 1))
+        self.assertRegex(err, "Fatal Python error: Segmentation fault(.*\n)+"
+                         ".*in <lambda>\n.*in marked_caller\n")
+        self.assertNotIn("in wait", err)
+
+    def test_faulthandler_from_another_thread(self):
+        """Its watchdog looks at whoever runs, which is in a greenlet."""
+        _, err = self.script("""
+            def marked_function():
+                faulthandler.dump_traceback_later(0.1, exit=True)
+                while True: sorted([1], key=lambda _: 0)
+            greenlet.greenlet(marked_function).switch()
+        """, 1)
+        self.assertIn("in marked_function", err)
 
     def test_forgotten_in_random_order(self):
         """Survivors of their threads, whose frames and generators others have.

@@ -6,6 +6,7 @@ MANY is more than there are stacks, so that they lie elsewhere meanwhile.
 import functools
 import gc
 import sys
+import time
 import traceback
 import unittest
 
@@ -51,6 +52,38 @@ def crowd(run, *args):
     """Suspended ones, and the frame that each has given away."""
     all = [greenlet.greenlet(run) for _ in range(MANY)]
     return all, [g.switch(*args) for g in all]
+
+
+class Depth(unittest.TestCase):
+    def seconds(self, g):
+        """What some switches take where nothing else runs in between."""
+        def measure():
+            begin = time.perf_counter()
+            for _ in range(100):
+                g.switch()
+            return time.perf_counter() - begin
+
+        return min(measure() for _ in range(100))
+
+    def test_switches_take_as_long_at_any_depth(self):
+        """A walk over the frames would take a hundred times as long."""
+        def forever():
+            while True:
+                getcurrent().parent.switch()
+
+        def at(here, there):
+            g = greenlet.greenlet(down)
+            g.switch(there, forever)
+            return down(here, lambda: self.seconds(g))
+
+        limit = sys.getrecursionlimit()
+        self.addCleanup(sys.setrecursionlimit, limit)
+        # Before 3.11 calls need C stack.
+        many = 20_000 if sys.version_info >= (3, 11) else 1_000
+        sys.setrecursionlimit(many + limit)
+        flat = at(0, 0)
+        self.assertLess(at(0, many), 10 * flat)
+        self.assertLess(at(many, 0), 10 * flat)
 
 
 class Frames(unittest.TestCase):

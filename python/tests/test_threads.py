@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Threads: whose greenlet it is, and what becomes of it when they end."""
 import gc
+import io
 import os
 import random
+import signal
 import sys
 import threading
 import unittest
@@ -566,6 +568,14 @@ class Registry(unittest.TestCase):
             names.append(frame.f_code.co_name)
             frame = frame.f_back
         self.assertIn("body", names)
+        out = io.StringIO()
+        inspect.dump(out, c=True)
+        mine_in_dump, = [part for part in out.getvalue().split("\n\n")
+                         if part.startswith(repr(mine[0][1]))]
+        self.assertIn(f"in thread worker-of-test ({thread.ident})",
+                      mine_in_dump)
+        self.assertIn("in body", mine_in_dump)
+        self.assertIn("of another thread, not shown", mine_in_dump)
         with self.assertRaises(greenlet.error) as caught:
             inspect.c_stack(mine[0][0])
         self.assertIn(str(thread.ident), note_of(caught.exception))
@@ -573,8 +583,6 @@ class Registry(unittest.TestCase):
         thread.join(SECONDS_MAX)
 
     def test_dump(self):
-        import io
-
         def marked_function_of_this_test():
             getcurrent().parent.switch()
 
@@ -589,10 +597,29 @@ class Registry(unittest.TestCase):
         self.assertRegex(text, r"  C: .*_greenlet")
         self.assertRegex(text, r"  C: .*Py")
 
-    def test_dump_on_a_signal(self):
-        import io
-        import signal
+    def test_c_stack_is_its_own(self):
+        def nested(n):
+            return pause() if n == 0 else sorted([n], key=lambda _: nested(
+                n - 1))
 
+        def pause():
+            return getcurrent().parent.switch() or 0
+
+        flat, deep = greenlet.greenlet(nested), greenlet.greenlet(nested)
+        flat.switch(0)
+        deep.switch(10)
+        self.assertGreater(len(inspect.c_stack(flat)), 2)
+        self.assertGreaterEqual(len(inspect.c_stack(deep)),
+                                len(inspect.c_stack(flat)) + 10)
+        # It is the same from where another one runs.
+        g = greenlet.greenlet(inspect.c_stack)
+        self.assertEqual(g.switch(deep), inspect.c_stack(deep))
+        self.assertEqual(inspect.c_stack(greenlet.greenlet(nested)), [])
+        flat.switch()
+        self.assertEqual(inspect.c_stack(flat), [])
+        deep.switch()
+
+    def test_dump_on_a_signal(self):
         out = io.StringIO()
         before = inspect.dump_on(signal.SIGUSR1, out)
         try:
