@@ -306,6 +306,39 @@ TEST(other_faults_go_to_the_handler_before)
 	check_no_line(wild_with_action, 43);
 }
 
+static void return_from(int sig)
+{
+	(void)sig;
+	fprintf(stderr, "before\n");
+}
+
+static void overflow_with_handler(void)
+{
+	signal(SIGSEGV, exit_42);
+	run_named(frame_100);
+}
+
+static void overflow_with_one_that_returns(void)
+{
+	signal(SIGSEGV, return_from);
+	run_named(frame_100);
+}
+
+/* Once it is named; a handler that returns does not have it named again. */
+TEST(an_overflow_goes_to_the_handler_before)
+{
+	char text[4096], *line;
+
+	CHECK_EQ(ends(overflow_with_handler, text, sizeof(text)), 42);
+	CHECK(strstr(text, LINE));
+	CHECK_EQ(ends(overflow_with_one_that_returns, text, sizeof(text)),
+		 -SIGSEGV);
+	line = strstr(text, LINE);
+	CHECK(line && !strstr(line + 1, LINE));
+	line = strstr(line, "before");
+	CHECK(line && !strstr(line + 1, "before"));
+}
+
 static void raise_segv(void)
 {
 	tuck_self();

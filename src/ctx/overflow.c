@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A fault in the guard of the running context's stack is a stack overflow:
- * say whose, and let the process end as it would have. Any other fault goes
- * to whoever handled it before.
+ * say whose. Then it goes, as any other fault does at once, to whoever handled
+ * it before, and the process ends as it would have.
  *
  * Invariant: the handler runs on a stack of its own, which each thread with
  * contexts has.
@@ -69,7 +69,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	for (const struct tuck__cache *c = caches; c; c = c->next_here)
 		if (tell(c, info->si_addr)) {
 			signal(sig, SIG_DFL);	/* it repeats and ends us */
-			return;
+			break;
 		}
 	pass_on(sig, info, context);
 }
