@@ -241,15 +241,18 @@ class Crash(unittest.TestCase):
         """)
 
     def test_overflow_in_C_is_named(self):
-        """Recursion without a limit ends the process, with a message."""
+        """Recursion without a limit ends the process, with a message.
+
+        And with what faulthandler has to say.
+        """
         _, err = self.script("""
             sys.setrecursionlimit(10 ** 8)
-            faulthandler.disable()
             def deep(n=0): return sorted([n], key=lambda n: deep(n + 1))
             greenlet.greenlet(deep).switch()
         """, (-11, 1))
         # From 3.12 on recursion in C has a limit, with luck a lower one.
         self.assertRegex(err, "stack overflow in context|RecursionError")
+        self.assertIn("in deep", err)
 
     def test_deep_freeing(self):
         """What is freed in many steps is, also with switches in between."""
