@@ -3,8 +3,8 @@
 
 Usage: wheel.py ROOT
 
-Skipped where python3-build, meson-python or git is missing, of whose commits
-Meson makes an sdist.
+Skipped where python3-build, meson-python, pip or git is missing, of whose
+commits Meson makes an sdist.
 """
 import glob
 import importlib.util
@@ -28,7 +28,7 @@ assert greenlet.getcurrent() in tuck.inspect.greenlets()
 
 
 def missing():
-    for module in "build", "mesonpy", "venv":
+    for module in "build", "mesonpy", "venv", "ensurepip":
         if not importlib.util.find_spec(module):
             return f"no module {module}"
     return None if shutil.which("git") else "no git"
@@ -64,16 +64,18 @@ def build(kind, source, out):
 
 def try_wheel(wheel, folder):
     venv = os.path.join(folder, "venv")
-    call(sys.executable, "-m", "venv", "--without-pip", venv)
+    call(sys.executable, "-m", "venv", venv)
     python = os.path.join(venv, "bin", "python")
-    site = call(python, "-c", "import sysconfig; "
-                "print(sysconfig.get_paths()['platlib'])").strip()
-    with zipfile.ZipFile(wheel) as z:
-        z.extractall(site)      # what pip does with a wheel without scripts
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    env = {k: v for k, v in os.environ.items()
+           if not k.startswith(("PYTHONPATH", "PIP_"))}
+    pip = [python, "-m", "pip", "--isolated", "--disable-pip-version-check"]
+    call(*pip, "install", "--no-index", wheel, env=env, cwd=folder)
     call(python, "-c", PROGRAM, env=env, cwd=folder)
     path = call(python, "-m", "tuck.dropin", env=env, cwd=folder).strip()
     call(python, "-c", PROGRAM, env=dict(env, PYTHONPATH=path), cwd=folder)
+    call(*pip, "uninstall", "--yes", "tuck", env=env, cwd=folder)
+    if os.path.exists(path):
+        raise RuntimeError(f"pip has left {path}")
 
 
 def main():
@@ -101,7 +103,7 @@ def main():
             raise RuntimeError(f"in the wheel: {names}")
         print("ok 2 - a wheel of it, with the package only", flush=True)
         try_wheel(wheel, folder)
-        print("ok 3 - it works in a fresh environment", flush=True)
+        print("ok 3 - pip installs it in a fresh environment, where it works", flush=True)
     return 0
 
 
