@@ -296,6 +296,33 @@ class Crash(unittest.TestCase):
                              "subinterpreters")
         self.assertEqual(last, "of the main one")
 
+    def test_switch_in_a_handler_in_C_is_named(self):
+        """Nothing of Python's may be called there; here it is seen."""
+        _, err = self.script("""
+            import ctypes, signal
+            class Stack(ctypes.Structure):
+                _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int),
+                            ("size", ctypes.c_size_t)]
+            class Action(ctypes.Structure):
+                _fields_ = [("handler", ctypes.c_void_p),
+                            ("mask", ctypes.c_ulong * 16),
+                            ("flags", ctypes.c_int), ("rest", ctypes.c_void_p)]
+            libc = ctypes.CDLL(None)
+            room = ctypes.create_string_buffer(1 << 18)
+            stack = Stack(ctypes.addressof(room), 0, len(room))
+            assert libc.sigaltstack(ctypes.byref(stack), None) == 0
+            @ctypes.CFUNCTYPE(None, ctypes.c_int)
+            def handler(n):
+                other.switch()
+            SA_ONSTACK = 0x08000000
+            action = Action(ctypes.cast(handler, ctypes.c_void_p),
+                            flags=SA_ONSTACK)
+            other = greenlet.greenlet(wait); other.switch()
+            libc.sigaction(signal.SIGUSR1, ctypes.byref(action), None)
+            libc["raise"](signal.SIGUSR1)
+        """, -6)
+        self.assertIn("tuck: a switch on a stack that is not", err)
+
     def test_faulthandler_shows_the_running_one(self):
         _, err = self.script("""
             def marked_function():
