@@ -41,6 +41,26 @@ class Crash(unittest.TestCase):
             me = greenlet.greenlet(wait); me.switch(); me.me = me
         """)
 
+    def test_none_goes_on_when_the_interpreter_ends(self):
+        """Whoever holds it: what a finally would need may be gone."""
+        out, err = self.script("""
+            def run(name, write=os.write):
+                try: wait()
+                finally: write(1, name.encode())
+            class Keeper: pass
+            def keep(keeper, name):
+                keeper.g = greenlet.greenlet(run); keeper.g.switch(name)
+                return keeper
+            sys.kept = keep(Keeper(), "sys")
+            import builtins; builtins.kept = keep(Keeper(), "builtins")
+            of_main = keep(Keeper(), "main")
+            cycle = keep(Keeper(), "cycle"); cycle.g.keeper = cycle; del cycle
+            main = keep(getcurrent(), "main greenlet")
+            threading.main_thread().kept = keep(Keeper(), "threading")
+            gc.disable()
+        """)
+        self.assertEqual((out, err), ("", ""))
+
     def test_exit_inside(self):
         out, err = self.script("""
             def run():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Cycles through suspended greenlets."""
+import contextvars
 import gc
 import sys
 import threading
@@ -104,6 +105,45 @@ class Cycles(unittest.TestCase):
                 return g, g.thing
 
             self.check_collected(make)
+
+    def test_through_a_context(self):
+        def make():
+            def run():
+                thing = Thing()
+                thing.me = getcurrent()
+                var.set(thing)
+                thing.me.parent.switch(weakref.ref(thing))
+            g = greenlet.greenlet(run)
+            return g, g.switch()()
+
+        var = contextvars.ContextVar("var")
+        self.check_collected(make)
+
+    @unittest.skipIf(sys.version_info < (3, 11), "a traceback is kept there")
+    def test_through_a_handled_exception(self):
+        """One that has no traceback, which would hold frames."""
+        def make():
+            def run():
+                try:
+                    raise KeyError
+                except KeyError as e:
+                    e.me = getcurrent()
+                    e.__traceback__ = None
+                    del e
+                    getcurrent().parent.switch()
+            g = greenlet.greenlet(run)
+            g.switch()
+            return g,
+
+        self.check_collected(make)
+
+    def test_through_a_parent(self):
+        def make():
+            up = greenlet.greenlet(wait)
+            up.child = greenlet.greenlet(wait, up)
+            return up, up.child
+
+        self.check_collected(make)
 
     def test_two_that_hold_each_other(self):
         def make():

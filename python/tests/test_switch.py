@@ -202,6 +202,50 @@ class Switch(unittest.TestCase):
         self.assertIsNone(sys.exc_info()[1])
         g.switch()
 
+    def test_handled_exceptions_in_generators(self):
+        """There each generator has its own while it runs."""
+        import sys
+
+        def gen(kind):
+            try:
+                raise kind
+            except kind:
+                yield getcurrent().parent.switch()
+                getcurrent().parent.switch(sys.exc_info()[0])
+            yield sys.exc_info()[0]
+
+        def run(kind):
+            try:
+                raise OSError
+            except OSError:
+                found = list(gen(kind))
+                return found, sys.exc_info()[0]
+
+        kinds = KeyError, ValueError, TypeError
+        all = [greenlet.greenlet(run) for _ in kinds]
+        for g, kind in zip(all, kinds):
+            g.switch(kind)
+        for g, kind in zip(all, kinds):
+            self.assertIs(g.switch(kind), kind)
+        self.assertIsNone(sys.exc_info()[0])
+        for g, kind in zip(all, kinds):
+            self.assertEqual(g.switch(), ([kind, OSError], OSError))
+
+    def test_variables_of_contexts_from_one_to_another(self):
+        """The interpreter keeps the last value that it has found."""
+        var = contextvars.ContextVar("var", default=0)
+
+        def run(n):
+            var.set(n)
+            while True:
+                n = getcurrent().parent.switch(var.get())
+
+        all = [greenlet.greenlet(run) for _ in range(3)]
+        contextvars.Context().run(lambda: self.assertEqual(
+            [var.get(), [g.switch(n) for n, g in enumerate(all)], var.get(),
+             [g.switch() for g in all], var.get()],
+            [0, [0, 1, 2], 0, [0, 1, 2], 0]))
+
     def test_contexts(self):
         var = contextvars.ContextVar("var", default=0)
 
@@ -267,6 +311,13 @@ class Switch(unittest.TestCase):
         ref = weakref.ref(g)
         del g
         self.assertIsNone(ref())
+
+    def test_attributes_of_the_class(self):
+        """Eventlet takes them from there."""
+        for name in ("getcurrent", "settrace", "gettrace", "error",
+                     "GreenletExit"):
+            self.assertIs(getattr(greenlet.greenlet, name),
+                          getattr(greenlet, name))
 
     def test_dropped_runs_finally(self):
         seen = []

@@ -113,6 +113,7 @@ class Threads(unittest.TestCase):
         g, ident = in_thread(make)
         self.assertTrue(g.dead)
         self.assertFalse(g)
+        self.assertRegex(repr(g), r"\(thread exited\) dead>$")
         with self.assertRaises(greenlet.error) as caught:
             greenlet.greenlet(lambda: 0, parent=None)
             g.parent.switch()
