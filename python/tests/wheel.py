@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Builds sdist and wheel, installs each into a venv without a network; TAP.
+"""Builds sdist and wheel, installs it into a venv without a network; and what
+`make python` makes. TAP.
 
 Usage: wheel.py ROOT
 
@@ -9,6 +10,7 @@ commits Meson makes an sdist.
 import glob
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -78,12 +80,29 @@ def try_wheel(wheel, folder):
         raise RuntimeError(f"pip has left {path}")
 
 
+def try_make(source):
+    """It says what to put on the path; in place of a Python there is none."""
+    env = {k: v for k, v in os.environ.items()
+           if k != "PYTHONPATH" and not k.startswith(("MAKE", "NINJA"))}
+    make = ["make", "--no-print-directory", "-C", source, "python"]
+    said = call(*make, "PYTHON=" + sys.executable, env=env)
+    paths = re.findall(r"^ *export PYTHONPATH=(\S+) +#", said, re.M)
+    if len(paths) != 2:
+        raise RuntimeError(said)
+    for path, program in zip(paths, ("import tuck.greenlet", PROGRAM)):
+        call(sys.executable, "-c", program, env=dict(env, PYTHONPATH=path))
+    r = subprocess.run([*make, "PYTHON=no-such-python"], env=env, text=True,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if r.returncode == 0 or "there is no no-such-python" not in r.stdout:
+        raise RuntimeError(r.stdout)
+
+
 def main():
     root = os.path.abspath(sys.argv[1])
     why = missing()
-    print("1..3")
+    print("1..4")
     if why:
-        for n in 1, 2, 3:
+        for n in range(1, 5):
             print(f"ok {n} - wheel # SKIP {why}")
         return 0
     with tempfile.TemporaryDirectory() as folder:
@@ -104,6 +123,8 @@ def main():
         print("ok 2 - a wheel of it, with the package only", flush=True)
         try_wheel(wheel, folder)
         print("ok 3 - pip installs it in a fresh environment, where it works", flush=True)
+        try_make(source)
+        print("ok 4 - make python", flush=True)
     return 0
 
 
