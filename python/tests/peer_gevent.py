@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Programs of gevent, compiled as Debian ships it, on Tuck."""
+import http.client
 import importlib.util
 import re
 import resource
@@ -19,11 +20,19 @@ import tuck._greenlet, greenlet
 assert greenlet.greenlet is tuck._greenlet.greenlet
 from gevent.pywsgi import WSGIServer
 import gevent, signal
+now = peak = 0
+class Counting(WSGIServer):
+    def handle(self, *args):
+        global now, peak
+        now += 1
+        peak = max(peak, now)
+        try: super().handle(*args)
+        finally: now -= 1
 def app(environ, start_response):
     gevent.sleep(0)
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [b"hello"]
-server = WSGIServer(("127.0.0.1", 0), app, log=None, backlog=2048)
+    return [b"%d at once" % peak]
+server = Counting(("127.0.0.1", 0), app, log=None, backlog=2048)
 gevent.signal_handler(signal.SIGTERM, server.stop)
 server.init_socket()
 print(server.socket.getsockname()[1], flush=True)
@@ -70,11 +79,17 @@ class Gevent(unittest.TestCase):
         server = subprocess.Popen([sys.executable, "-c", SERVER],
                                   stdout=subprocess.PIPE, text=True)
         try:
-            requests, rounds = 0, 0
+            requests, peak, rounds = 0, 0, 0
             port = server.stdout.readline().strip()
-            while requests < CONNECTIONS and rounds < ROUNDS_MAX:
+            while (min(requests, peak) < CONNECTIONS
+                   and rounds < ROUNDS_MAX):
                 said = self.wrk(port)
                 requests += int(re.search(r"(\d+) requests in", said)[1])
+                client = http.client.HTTPConnection("127.0.0.1", int(port),
+                                                    timeout=SECONDS_MAX)
+                client.request("GET", "/")
+                peak = int(client.getresponse().read().split()[0])
+                client.close()
                 rounds += 1
             server.terminate()
             self.assertEqual(server.stdout.read().strip(), "stopped")
@@ -83,6 +98,7 @@ class Gevent(unittest.TestCase):
             server.kill()
             server.stdout.close()
         self.assertGreaterEqual(requests, CONNECTIONS)
+        self.assertGreaterEqual(peak, CONNECTIONS)
 
     def wrk(self, port):
         """What it says of some seconds, in which nothing went wrong."""
