@@ -319,6 +319,11 @@ class Switch(unittest.TestCase):
             self.assertIs(getattr(greenlet.greenlet, name),
                           getattr(greenlet, name))
 
+    def test_module_behind_the_package(self):
+        """It is there without an import of its own."""
+        self.assertIs(greenlet._greenlet.greenlet, greenlet.greenlet)
+        self.assertIs(greenlet._greenlet._C_API, greenlet._C_API)
+
     def test_dropped_runs_finally(self):
         seen = []
 

@@ -13,3 +13,4 @@ from tuck.greenlet import (  # noqa: F401
     enable_optional_cleanup,
     get_clocks_used_doing_optional_cleanup,
 )
+from greenlet import _greenlet  # noqa: F401
