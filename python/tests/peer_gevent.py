@@ -48,10 +48,11 @@ def need(*modules):
 
 
 def script(text):
-    r = subprocess.run([sys.executable, "-c", textwrap.dedent(text)],
+    r = subprocess.run([sys.executable, "-X", "faulthandler", "-c",
+                        textwrap.dedent(text)],
                        capture_output=True, text=True, timeout=SECONDS_MAX)
     if r.returncode:
-        raise AssertionError(r.stdout + r.stderr)
+        raise AssertionError(f"{r.stdout}{r.stderr}status {r.returncode}")
     return r.stdout
 
 
@@ -181,6 +182,10 @@ class Gevent(unittest.TestCase):
             assert len(ticks) == 100
             import gevent.hub
             assert gevent.get_hub().threadpool.apply(lambda: 5) == 5
+            # Else CPython 3.11 may end while one of their threads begins,
+            # whose state is freed by then.
+            pool.kill()
+            gevent.get_hub().threadpool.kill()
         """)
 
     def test_timeout_kill_and_events(self):
