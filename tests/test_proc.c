@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <tuck.h>
+#include <unistd.h>
 
+#include "proc/proc.h"
 #include "sockets.h"
 
 static int start(void (*fn)(void *), void *arg)
@@ -169,6 +171,38 @@ static void be_joiner(void *arg)
 	struct joiner *j = arg;
 
 	j->result = tuck_proc_join(j->proc, TUCK_FOREVER);
+}
+
+/* -- one whose scheduler is another's before it has ended -- */
+
+static atomic_int in_between, may_end;
+
+static void stay_in_between(void *arg)
+{
+	(void)arg;
+	atomic_store(&in_between, 1);
+	while (!atomic_load(&may_end))
+		usleep(100);
+}
+
+static void *join_in_vain(void *arg)
+{
+	CHECK_EQ(tuck_proc_join(*(int *)arg, TUCK_NOWAIT), -EAGAIN);
+	return NULL;
+}
+
+TEST(who_runs_in_its_place_is_another)
+{
+	int proc = tuck__proc_start(NULL, nothing, NULL, stay_in_between);
+	pthread_t thread;
+
+	CHECK(proc >= 0);
+	while (!atomic_load(&in_between))
+		usleep(100);
+	CHECK_EQ(pthread_create(&thread, NULL, join_in_vain, &proc), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	atomic_store(&may_end, 1);
+	join(proc);
 }
 
 TEST(only_one_joins)

@@ -32,8 +32,8 @@ static _Atomic(uint32_t) own_tables;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct proc {
 	enum state state;
-	struct tuck__sched *sched;
-	tuck_id main, joiner;
+	tuck_id main;		/* names it; what it ran on may be another's */
+	tuck_id joiner;
 	void (*ended)(void *arg);
 	void *arg;
 } procs[TUCK_PROCS_MAX];
@@ -115,7 +115,6 @@ static void on_end(void *arg)
 		p->ended(p->arg);
 	pthread_mutex_lock(&lock);
 	p->state = p->state == DISOWNED ? FREE : ENDED;
-	p->sched = NULL;
 	joiner = p->joiner;
 	pthread_mutex_unlock(&lock);
 	if (joiner)
@@ -148,7 +147,6 @@ static int set_up(const struct start *start, struct proc *p)
 	s->ended = on_end;
 	s->ended_arg = p;
 	pthread_mutex_lock(&lock);	/* some may ask by a stale number */
-	p->sched = s;
 	p->main = s->main_id;
 	pthread_mutex_unlock(&lock);
 	return 0;
@@ -183,11 +181,11 @@ static void in_child(void)
 	for (int n = 0; n < TUCK_PROCS_MAX; n++) {
 		struct proc *p = &procs[n];
 
-		if (p->state == ENDED || (p->sched && p->sched == tuck__tls))
+		if (p->state == ENDED ||
+		    (tuck__tls && p->main == tuck__tls->main_id))
 			continue;
 		if (p->state != FREE)
 			p->state = p->state == RUNNING ? LOST : FREE;
-		p->sched = NULL;
 	}
 }
 
@@ -318,7 +316,7 @@ tuck_id tuck__proc_main(int proc)
 /* -- join -- */
 
 /* With the lock held: 1 if the caller has to wait, else the answer. */
-static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
+static int begin_join(struct proc *p, const struct tuck__sched *s, tuck_id self,
 		      tuck_ns deadline)
 {
 	struct tuck__sched *home;
@@ -326,7 +324,7 @@ static int begin_join(struct proc *p, struct tuck__sched *s, tuck_id self,
 	if (p->state == LOST)
 		p->state = FREE;
 	TUCK__REQUIRE(p->state == RUNNING || p->state == ENDED, -ESRCH);
-	TUCK__REQUIRE(p->sched != s, -EDEADLK);
+	TUCK__REQUIRE(p->main != s->main_id, -EDEADLK);
 	TUCK__REQUIRE(!p->joiner || p->joiner == self ||
 			      !tuck__find(p->joiner, &home),
 		      -EBUSY);	/* unless the joiner was dropped */
