@@ -117,8 +117,13 @@ static void put_in(struct tuck__waitq *q, const struct tuck__waitq_kind *kind,
 		tuck__link_before(&contended, &owned(q)->contended);
 }
 
-static void take_out(struct tuck__waitq *q, struct tuck__tasklet *t,
-		     enum tuck__grant grant)
+static struct tuck__tasklet *first_of(struct tuck__waitq *q)
+{
+	return q->n ? tuck__tasklet_of(q->waiters.next) : NULL;
+}
+
+/* Its grant is to be set next. */
+static void take_out(struct tuck__waitq *q, struct tuck__tasklet *t)
 {
 	tuck__link_cut(&t->w.link);
 	if (--q->n == 0) {
@@ -126,7 +131,6 @@ static void take_out(struct tuck__waitq *q, struct tuck__tasklet *t,
 			tuck__link_cut(&owned(q)->contended);
 		atomic_fetch_and(&q->word, ~TUCK__WAITERS);
 	}
-	set_grant(t, grant);
 }
 
 /*
@@ -171,14 +175,14 @@ int tuck__waitq_wait(struct tuck__sched *s, struct tuck__waitq *q,
 
 tuck_id tuck__waitq_take(struct tuck__waitq *q, enum tuck__grant grant)
 {
-	struct tuck__tasklet *t;
+	struct tuck__tasklet *t = first_of(q);
 	tuck_id id;
 
-	if (q->n == 0)
+	if (!t)
 		return 0;
-	t = tuck__tasklet_of(q->waiters.next);
 	id = tuck__id(t);
-	take_out(q, t, grant);
+	take_out(q, t);
+	set_grant(t, grant);
 	return id;
 }
 
@@ -211,7 +215,8 @@ void tuck__waitq_leave(struct tuck__tasklet *t)
 	l = lock_of(q);
 	tuck__spin_lock(l);
 	if (!tuck__waitq_granted(t)) {
-		take_out(q, t, TUCK__NOT_QUEUED);
+		take_out(q, t);
+		set_grant(t, TUCK__NOT_QUEUED);
 		if (q->kind->left)
 			q->kind->left(q);
 	}
@@ -220,11 +225,20 @@ void tuck__waitq_leave(struct tuck__tasklet *t)
 
 /* -- owners -- */
 
+/*
+ * The grant comes last: whose deadline comes just then goes on with it, without
+ * a look at the lock, and may give q to others or to the system.
+ */
 tuck_id tuck__waitq_hand_over(struct tuck__waitq *q, enum tuck__grant grant)
 {
-	tuck_id id = tuck__waitq_take(q, grant);
+	struct tuck__tasklet *t = first_of(q);
+	tuck_id id = t ? tuck__id(t) : 0;
 
+	if (t)
+		take_out(q, t);
 	atomic_store(&q->word, id | (q->n ? TUCK__WAITERS : 0));
+	if (t)
+		set_grant(t, grant);
 	return id;
 }
 
