@@ -38,12 +38,13 @@ static ssize_t send_until(int fd, const char *buf, size_t n, int flags,
 	ssize_t r;
 
 	for (;;) {
-		r = __real_sendto(fd, buf + done, n - done,
-				  flags | MSG_DONTWAIT, addr, len);
+		r = __real_sendto(fd, buf, n - done, flags | MSG_DONTWAIT, addr,
+				  len);
 		if (r >= 0) {
 			done += (size_t)r;
 			if (done >= n)
 				return (ssize_t)done;
+			buf += r;
 			errno = EAGAIN;
 			flags |= MSG_NOSIGNAL;
 		}

@@ -484,6 +484,7 @@ TEST(read_and_write_errors)
 	CHECK_EQ(tuck_file_pwrite(fd, NULL, 1, 0, TUCK_FOREVER), -EFAULT);
 	CHECK_EQ(tuck_file_write(fd, NULL, 1, TUCK_FOREVER), -EFAULT);
 	CHECK_EQ(tuck_file_write(fd, NULL, 0, TUCK_FOREVER), 0);
+	CHECK_EQ(tuck_file_read(fd, NULL, 0, TUCK_FOREVER), 0);
 	CHECK_EQ(tuck_file_pread(fd, &byte, 1, -1, TUCK_FOREVER), -EINVAL);
 	CHECK_EQ(tuck_file_pwrite(fd, &byte, 1, -1, TUCK_FOREVER), -EINVAL);
 	CHECK_EQ(tuck_file_pread(fd, &byte, 1, 0, -1), -EINVAL);

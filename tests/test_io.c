@@ -121,9 +121,11 @@ TEST(read_of_no_bytes_does_not_wait)
 	shorten(fd);
 	CHECK_EQ(tuck_read(fd[0], &c, 0, soon), 0);
 	CHECK_EQ(tuck_read_full(fd[0], &c, 0, soon), 0);
+	CHECK_EQ(tuck_read_full(fd[0], NULL, 0, soon), 0);
 	CHECK_EQ(tuck_readv(fd[0], &iov, 1, soon), 0);
 	CHECK_EQ(tuck_write(fd[0], &c, 0, soon), 0);
 	CHECK_EQ(tuck_write_full(fd[0], &c, 0, soon), 0);
+	CHECK_EQ(tuck_write_full(fd[0], NULL, 0, soon), 0);
 }
 
 static void write_pieces(void *arg)

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "io/offload.h"
-#include "io/poller.h"
+#include "io/try.h"
 
 #define PIECE		((size_t)256 * 1024)
 #define NO_OFFSET	((int64_t)-1)	/* the descriptor's own */
@@ -114,7 +114,7 @@ static int64_t moved(int64_t offset, size_t done)
 	return offset == NO_OFFSET ? offset : offset + (int64_t)done;
 }
 
-static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
+static inline ssize_t read_all(int fd, void *buf, size_t n, int64_t offset,
 			       tuck_ns deadline)
 {
 	size_t done = 0, piece;
@@ -122,14 +122,14 @@ static inline ssize_t read_all(int fd, char *buf, size_t n, int64_t offset,
 
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
-		r = read_cached(fd, buf + done, n - done, moved(offset, done),
-				deadline);
+		r = read_cached(fd, tuck__rest(buf, done), n - done,
+				moved(offset, done), deadline);
 		if (r > 0)
 			done += (size_t)r;
 		if ((r >= 0 && done == n) || (r > 0 && offset == NO_OFFSET))
 			break;
 		piece = piece_of(n - done);
-		r = tuck__call_do(read_job(fd, buf + done, piece,
+		r = tuck__call_do(read_job(fd, tuck__rest(buf, done), piece,
 					   moved(offset, done)),
 				  deadline);
 		if (r > 0)
@@ -162,7 +162,7 @@ static tuck__noinline struct tuck__call *write_job(int fd, const void *buf,
 	return call;
 }
 
-static inline ssize_t write_all(int fd, const char *buf, size_t n,
+static inline ssize_t write_all(int fd, const void *buf, size_t n,
 				int64_t offset, tuck_ns deadline)
 {
 	size_t done = 0, piece;
@@ -171,7 +171,7 @@ static inline ssize_t write_all(int fd, const char *buf, size_t n,
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
 		piece = piece_of(n - done);
-		r = tuck__call_do(write_job(fd, buf + done, piece,
+		r = tuck__call_do(write_job(fd, tuck__rest(buf, done), piece,
 					    moved(offset, done)),
 				  deadline);
 		if (r > 0)

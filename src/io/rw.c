@@ -238,7 +238,7 @@ ssize_t tuck_read_full(int fd, void *buf, size_t n, tuck_ns deadline)
 	ssize_t r;
 
 	do {
-		r = read_some(fd, (char *)buf + done, n - done, deadline);
+		r = read_some(fd, tuck__rest(buf, done), n - done, deadline);
 		if (r < 0)
 			return tuck__input_done(r);
 		done += (size_t)r;
@@ -252,8 +252,7 @@ ssize_t tuck_write_full(int fd, const void *buf, size_t n, tuck_ns deadline)
 	ssize_t r;
 
 	do {
-		r = write_some(fd, (const char *)buf + done, n - done,
-			       deadline);
+		r = write_some(fd, tuck__rest(buf, done), n - done, deadline);
 		if (r < 0)
 			return tuck__breathe(r);
 		done += (size_t)r;

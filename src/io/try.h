@@ -61,6 +61,12 @@ static inline bool tuck__would_block(ssize_t r, tuck_ns deadline)
 	return r == -EAGAIN && deadline != TUCK_NOWAIT;
 }
 
+/* buf + done, also of NULL, where C has no sum but calls take no bytes. */
+static inline void *tuck__rest(const void *buf, size_t done)
+{
+	return (void *)((uintptr_t)buf + done);
+}
+
 static inline bool tuck__buffers_valid(const struct iovec *iov, int n)
 {
 	return n >= 0 && n <= IOV_MAX && (iov || n == 0);
