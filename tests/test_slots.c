@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Slots: how many a process has, and what a cache does without more. */
 #include <errno.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "base/mem.h"
@@ -76,22 +77,39 @@ TEST(many_caches_leave_memory_maps)
 		end(&caches[i]);
 }
 
-TEST(some_slots_are_open_and_the_others_private)
+static struct tuck__ctx users[EACH + 200];
+
+static int by_slot(const void *a, const void *b)
 {
-	enum { MORE = 200, OPEN = 64 };
+	const struct tuck__ctx *x = a, *y = b;
+
+	return x->stack < y->stack ? -1 : x->stack > y->stack;
+}
+
+/* Though all are open, so that an idle proc can give their pages back. */
+TEST(newcomers_share_few_slots)
+{
+	enum { MORE = 200, BUSY = 64 };
 	struct tuck__cache *c = &caches[0];
+	int n = 1;
 
 	make(c);
 	promise_all(c);
-	CHECK_EQ(c->open_n, 0);
-	for (int i = 1; i <= MORE; i++) {
+	for (int i = 0; i < EACH; i++)
+		users[i].stack = tuck__slots_take(c, &users[i]);
+	for (int i = EACH; i < EACH + MORE; i++)
 		CHECK_EQ(tuck__slots_promise(c, NULL), 0);
-		CHECK_EQ(c->open_n, i < OPEN ? i : OPEN);
-	}
-	CHECK_EQ(c->vacant, EACH - OPEN);
-	for (int i = 0; i < MORE; i++)
-		tuck__slots_release(c);
-	end(c);
+	CHECK_EQ(c->open_n, MORE);
+	for (int i = EACH; i < EACH + MORE; i++)
+		users[i].stack = tuck__slots_take(c, &users[i]);
+	qsort(users + EACH, MORE, sizeof(users[0]), by_slot);
+	for (int i = EACH + 1; i < EACH + MORE; i++)
+		n += users[i].stack != users[i - 1].stack;
+	CHECK(n > BUSY / 2 && n <= BUSY);
+	for (int i = 0; i < EACH + MORE; i++)
+		tuck__slots_leave(c, users[i].stack);
+	CHECK_EQ(c->vacant, EACH);
+	tuck__cache_fini(c);
 }
 
 TEST(few_addresses_are_fewer_slots)

@@ -35,11 +35,12 @@
 #define FLOOR	64		/* slots that each cache may have */
 
 /*
- * Open slots, of which more would only be colder: with thousands of contexts
- * that run in turn, hardly one finds its slot as it left it anyway, and these
- * are in the second-level cache, and the TLB, when their turn comes.
+ * Newcomers share this many of the open slots. More would only be colder: with
+ * thousands of contexts that run in turn hardly one finds its slot as it left
+ * it anyway, and these are in the second-level cache, and the TLB, when their
+ * turn comes.
  */
-#define OPEN_MAX	64
+#define BUSY_MAX	64
 
 static atomic_size_t slots_of_process;
 
@@ -179,10 +180,10 @@ static int open_private(struct tuck__cache *c, struct tuck__stack *s,
 	return 0;
 }
 
-/* Open one more slot, unless all are open or enough. */
+/* Open one more slot, if there is one that is not open yet. */
 static int open_another(struct tuck__cache *c, struct tuck__ctx *running)
 {
-	if (c->open_n == OPEN_MAX || c->open_n == c->slots_made)
+	if (c->open_n == c->slots_made)
 		return c->open_n ? 0 : -ENOMEM;
 	if (c->vacant) {
 		open_slot(c, take_vacant(c));
@@ -231,10 +232,11 @@ static bool calmer(const struct tuck__stack *a, const struct tuck__stack *b)
  */
 static struct tuck__stack *pick_open(struct tuck__cache *c)
 {
+	uint32_t n = c->open_n < BUSY_MAX ? c->open_n : BUSY_MAX;
 	struct tuck__stack *a, *b;
 
-	a = &c->slots[c->open[c->hand++ % c->open_n]];
-	b = &c->slots[c->open[dice(c) % c->open_n]];
+	a = &c->slots[c->open[c->hand++ % n]];
+	b = &c->slots[c->open[dice(c) % n]];
 	a->traffic -= a->traffic / 8;
 	return calmer(b, a) ? b : a;
 }
