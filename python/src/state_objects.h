@@ -109,9 +109,27 @@ static inline int pystate_visit(const struct pystate *s, visitproc visit,
 	return pyframe_objects_visit(s->frame, visit, arg);
 }
 
+/*
+ * The references of the C functions, which will not return. A generator's frame
+ * belongs to it; what lies on value stacks, nobody knows how much, is lost.
+ */
+static inline void pyframe_objects_release(PyFrameObject *f)
+{
+	while (f) {
+		PyFrameObject *back = f->f_back;
+
+		if (!f->f_gen)
+			Py_DECREF(f);
+		f = back;
+	}
+}
+
 static inline void pystate_clear(struct pystate *s)
 {
+	PyFrameObject *top = s->frame;
+
 	s->frame = NULL;
+	pyframe_objects_release(top);
 	Py_CLEAR(s->context);
 	Py_CLEAR(s->exc_state.exc_type);
 	Py_CLEAR(s->exc_state.exc_value);

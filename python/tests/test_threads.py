@@ -182,8 +182,7 @@ class Threads(unittest.TestCase):
         kept.clear()
         gc.collect()
         self.assertEqual(seen, [])
-        if sys.version_info >= (3, 11):
-            self.assertEqual([ref() for ref in refs], [None] * 100)
+        self.assertEqual([ref() for ref in refs], [None] * 100)
 
     test_those_that_a_thread_leaves_are_dead.leaks = LOST
 
@@ -452,7 +451,6 @@ class Threads(unittest.TestCase):
 
     test_generator_of_a_forgotten_one.leaks = LOST
 
-    @unittest.skipIf(sys.version_info < (3, 11), "frames are left there")
     def test_forgotten_one_gives_back(self):
         """What it ran, and its local variables."""
         class Thing:
