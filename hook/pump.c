@@ -119,11 +119,6 @@ void tuck__wait_discard(struct wait *w)
 	free(w);
 }
 
-static bool was_dropped(const struct wait *w)
-{
-	return tuck_join(w->of, TUCK_NOWAIT) == -ESRCH;
-}
-
 void tuck__waits_discard(struct hooked *h, bool everybody)
 {
 	struct tuck__link *l, *next;
@@ -133,7 +128,7 @@ void tuck__waits_discard(struct hooked *h, bool everybody)
 		struct wait *w = tuck__container(l, struct wait, link);
 
 		next = l->next;
-		if (everybody || was_dropped(w))
+		if (everybody || tuck__ended(w->of))
 			tuck__wait_discard(w);
 	}
 	__real_pthread_mutex_unlock(&h->lock);
@@ -210,7 +205,7 @@ int tuck__pump_start(struct hooked *h)
 	const struct tuck_attr attr = { .name = "hook" };
 	tuck_id id;
 
-	if (h->pump && tuck_join(h->pump, TUCK_NOWAIT) != -ESRCH)
+	if (h->pump && !tuck__ended(h->pump))
 		return 0;
 	id = tuck_go_with(&attr, pump, h);
 	if (id < 0)

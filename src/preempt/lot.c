@@ -76,13 +76,6 @@ static void unlock(struct bucket *b)
 	__real_pthread_mutex_unlock(&b->lock);
 }
 
-static bool ended(tuck_id id)
-{
-	char name[1];
-
-	return tuck_name_get(id, name, sizeof(name)) == -ESRCH;
-}
-
 /* -- waiting -- */
 
 static void put_in(struct tuck__parked *p)
@@ -167,7 +160,7 @@ int tuck__lot_sleep(tuck_ns deadline)
  */
 static bool let_one_go(struct tuck__parked *p)
 {
-	bool dropped = tuck_can_switch() && ended(p->of);
+	bool dropped = tuck_can_switch() && tuck__ended(p->of);
 
 	p->in = false;
 	if (dropped)
@@ -280,7 +273,7 @@ static int own(struct bucket *b, void *object, tuck__attempt *take, bool deep)
 
 	if (o && o->owner == self && !deep)
 		return EDEADLK;
-	if (o && o->owner != self && !ended(o->owner))
+	if (o && o->owner != self && !tuck__ended(o->owner))
 		return EBUSY;
 	if (!o)
 		o = add(b, object);

@@ -7,6 +7,7 @@
 #ifndef TUCK__PREEMPT_H
 #define TUCK__PREEMPT_H
 
+#include <errno.h>
 #include <tuck/preempt.h>
 
 #include "base/check.h"
@@ -27,6 +28,14 @@ extern _Atomic(tuck__handled_fn *) tuck__handled;
 
 /* Not 0: the thread is where no tasklet of it may wait. */
 extern __thread int tuck__hold_waits;
+
+/* Whether nobody has the id any more. Makes a proc of the thread. */
+static inline bool tuck__ended(tuck_id id)
+{
+	char name[1];
+
+	return tuck_name_get(id, name, sizeof(name)) == -ESRCH;
+}
 
 /* Whether the tasklet may wait here; if not, the thread does. */
 static inline bool tuck__may_wait(void)
