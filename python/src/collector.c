@@ -44,7 +44,7 @@ bool collector_holds(const struct thread *th)
 {
 	struct tuck_ctx_info info;
 
-	return th->collector == th->current && pystate_collecting(th->ts) &&
+	return pystate_collecting(th->ts) &&
 	       tuck_ctx_info(th->current->pimpl->ctx, &info) == 0 &&
 	       info.shared;
 }

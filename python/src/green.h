@@ -172,7 +172,10 @@ void green_dealloc(PyObject *op);
 /* From now on know where garbage is collected: 0, or -1 with an exception. */
 int collector_watch(void);
 
-/* The current greenlet must not be left, since it is being collected in it. */
+/*
+ * The current greenlet, which is th->collector, must not be left, since
+ * garbage is being collected in it.
+ */
 bool collector_holds(const struct thread *th);
 
 /* -- attributes.c -- */
