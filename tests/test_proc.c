@@ -10,20 +10,7 @@
 #include <unistd.h>
 
 #include "proc/proc.h"
-#include "sockets.h"
-
-static int start(void (*fn)(void *), void *arg)
-{
-	int proc = tuck_proc_start(NULL, fn, arg);
-
-	CHECK(proc >= 0);
-	return proc;
-}
-
-static void join(int proc)
-{
-	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
-}
+#include "procs.h"
 
 static void nothing(void *arg)
 {

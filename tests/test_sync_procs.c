@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <tuck.h>
 
-#include "sockets.h"
+#include "procs.h"
 #include "trace.h"
 
 #define PROCS	4
@@ -20,11 +20,6 @@
 
 static atomic_int ended;
 static int rounds = 3000;
-
-static void join(int proc)
-{
-	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
-}
 
 static tuck_ns storm_end;
 
@@ -38,18 +33,10 @@ static bool enough(int turns, int most)
 	return turns >= most || (turns >= most / 200 && tuck_now() > storm_end);
 }
 
-static int start_one(void (*fn)(void *), void *arg)
-{
-	int proc = tuck_proc_start(NULL, fn, arg);
-
-	CHECK(proc >= 0);
-	return proc;
-}
-
 static int start_storm(void (*fn)(void *), void *arg)
 {
 	storm_end = tuck_after(TUCK_SEC(5));
-	return start_one(fn, arg);
+	return start(fn, arg);
 }
 
 static void in_procs(void (*fn)(void *), void *arg)
@@ -58,7 +45,7 @@ static void in_procs(void (*fn)(void *), void *arg)
 
 	storm_end = tuck_after(TUCK_SEC(5));
 	for (int i = 0; i < PROCS; i++)
-		proc[i] = start_one(fn, arg);
+		proc[i] = start(fn, arg);
 	for (int i = 0; i < PROCS; i++)
 		join(proc[i]);
 }
