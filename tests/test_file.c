@@ -307,6 +307,52 @@ TEST(a_late_call_keeps_its_number)
 	CHECK(!is_open(next));
 }
 
+#define PIECE ((size_t)256 * 1024)	/* file.h */
+
+static void write_three_pieces(void *arg)
+{
+	char *data = filled(3 * PIECE, 1);
+
+	CHECK_EQ(tuck_file_write(*(int *)arg, data, 3 * PIECE, patience()),
+		 PIECE);
+	free(data);
+}
+
+/* No tasklet runs between the end of that call and the next file. */
+static void give_number_to(const char *path, int number)
+{
+	int fd;
+
+	while (is_open(number))
+		usleep(100);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	CHECK_EQ(fd, number);
+}
+
+/* Else the rest would go into what has the number next. */
+TEST(a_transfer_ends_with_its_descriptor)
+{
+	char *data = malloc(PIECE);
+	int fd[2], number;
+	struct stat st;
+	tuck_id id;
+
+	use_dir();
+	pipe_pair(fd);
+	number = fd[1];
+	id = go(write_three_pieces, &number);
+	WAIT_FOR(offloads().running == 1);
+	CHECK_EQ(tuck_fd_close(number), 0);
+	for (size_t n = 0; n < PIECE; n += (size_t)read(fd[0], data, PIECE - n))
+		;
+	give_number_to(in_dir("next"), number);
+	finish(id);
+	no_call_is_left();
+	CHECK_EQ(fstat(number, &st), 0);
+	CHECK_EQ(st.st_size, 0);
+	free(data);
+}
+
 static int refused;
 
 static void write_in_vain(void *arg)

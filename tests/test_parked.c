@@ -497,9 +497,9 @@ TEST(offloaded_calls_keep_little)
 	CHECK_EQ(pipe(in), 0);
 	CHECK_EQ(tuck_offload_limit(1, 0), 0);
 	CHECK(parked_bytes(wait_offloaded, &in[0]) <= most(112));
-	CHECK(parked_bytes(wait_file_read, &in[0]) <= most(208));
-	CHECK(parked_bytes(wait_file_pread, &in[0]) <= most(208));
-	CHECK(parked_bytes(wait_file_write, &in[1]) <= most(160));
+	CHECK(parked_bytes(wait_file_read, &in[0]) <= most(192));
+	CHECK(parked_bytes(wait_file_pread, &in[0]) <= most(192));
+	CHECK(parked_bytes(wait_file_write, &in[1]) <= most(176));
 	CHECK(parked_bytes(wait_open, path) <= most(112));
 	CHECK(parked_bytes(wait_stat, path) <= most(192));
 	CHECK(parked_bytes(wait_load, path) <= most(176));

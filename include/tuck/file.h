@@ -17,7 +17,8 @@
  * synced: then tuck_file_fsync() first. Calls that wait for a thread end with
  * -EBADF then, of any proc that has the descriptor. One that is at work on it,
  * even if its caller was late or killed, goes on to its end, and keeps the
- * number from others until then. A null buffer is -EFAULT. Every call here:
+ * number from others until then; no further piece follows it, unless another
+ * proc has closed the descriptor. A null buffer is -EFAULT. Every call here:
  * Errors: what its namesake of section 2 of the manual says, and as
  * tuck_offload().
  */

@@ -155,6 +155,15 @@ int tuck__fd_look_up(struct tuck__sched *s, int fd, int last,
 	return r;
 }
 
+int tuck__fd_closing(int fd)
+{
+	struct tuck__sched *s = tuck__sched();
+	struct tuck__fd *f;
+	int r = s ? entry(s, fd, &f) : tuck__sched_error();
+
+	return r < 0 ? r : tuck__fd_seen(f);
+}
+
 /* Whatever was known of the number is no more. */
 static void forget(struct tuck__sched *s, struct tuck__fd *f)
 {

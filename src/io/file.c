@@ -4,7 +4,9 @@
  *
  * Data crosses in the block of an offloaded call, a piece at a time, so no
  * worker ever has a buffer of the caller's (rule S3). What is in the page
- * cache is read without a worker: the call cannot block then.
+ * cache is read without a worker: the call cannot block then. A transfer of
+ * more than a piece ends where the number is closed between two of them: it
+ * may be another file's.
  */
 #include <errno.h>
 #include <string.h>
@@ -70,11 +72,19 @@ static struct tuck__call *transfer_new(int (*fn)(void *), int fd, size_t n,
 	return call;
 }
 
+/* Which closing of fd was the last one, if that is not later than last. */
+static tuck__noinline int same_file(int fd, int last)
+{
+	int now = tuck__fd_closing(fd);
+
+	return now < 0 || last == TUCK__FD_FIRST || last == now ? now : -EBADF;
+}
+
 /* -- read -- */
 
 /* What the page cache has; 0, an error: ask a worker. */
-static ssize_t read_cached(int fd, void *buf, size_t n, int64_t offset,
-			   tuck_ns deadline)
+static tuck__noinline ssize_t read_cached(int fd, void *buf, size_t n,
+					  int64_t offset, tuck_ns deadline)
 {
 #if defined(RWF_NOWAIT) && !TUCK__MSAN
 	struct iovec iov = { buf, n };
@@ -118,10 +128,15 @@ static inline ssize_t read_all(int fd, void *buf, size_t n, int64_t offset,
 			       tuck_ns deadline)
 {
 	size_t done = 0, piece;
-	ssize_t r;
+	int closing = TUCK__FD_FIRST;
+	ssize_t r = 0;
 
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
+		if (n > PIECE)
+			r = closing = same_file(fd, closing);
+		if (r < 0)
+			break;
 		r = read_cached(fd, tuck__rest(buf, done), n - done,
 				moved(offset, done), deadline);
 		if (r > 0)
@@ -166,10 +181,15 @@ static inline ssize_t write_all(int fd, const void *buf, size_t n,
 				int64_t offset, tuck_ns deadline)
 {
 	size_t done = 0, piece;
-	ssize_t r;
+	int closing = TUCK__FD_FIRST;
+	ssize_t r = 0;
 
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
+		if (n > PIECE)
+			r = closing = same_file(fd, closing);
+		if (r < 0)
+			break;
 		piece = piece_of(n - done);
 		r = tuck__call_do(write_job(fd, tuck__rest(buf, done), piece,
 					    moved(offset, done)),
