@@ -12,9 +12,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/sanitize.h"
 #include "hook/hook.h"
 
-static void let_go(const int *held)
+static tuck__no_tsan void let_go(const int *held)
 {
 	tuck__hold_waits -= *held;
 }
@@ -43,9 +44,10 @@ int __wrap_dlclose(void *handle)
 	return __real_dlclose(handle);
 }
 
-int __wrap_dl_iterate_phdr(int (*fn)(struct dl_phdr_info *info, size_t n,
-				     void *arg),
-			   void *arg)
+/* Clang's TSan, in the same program, calls it before it can note calls. */
+tuck__no_tsan int __wrap_dl_iterate_phdr(int (*fn)(struct dl_phdr_info *info,
+						   size_t n, void *arg),
+					 void *arg)
 {
 	int held __attribute__((__cleanup__(let_go), __unused__)) = 1;
 
