@@ -1069,7 +1069,8 @@ HOOKED_TEST(a_thread_that_is_no_proc_is_left_alone)
 	WAIT_FOR(atomic_load(&thread_reads));
 	raw_write(fd[1], "x", 1);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
-	CHECK_EQ(pthread_join(pthread_self(), NULL), EDEADLK);
+	if (!UNDER_TSAN)	/* clang's ends a program that tries that */
+		CHECK_EQ(pthread_join(pthread_self(), NULL), EDEADLK);
 }
 
 static int handler_fds[2], handled, others_ran;
