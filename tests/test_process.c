@@ -630,7 +630,7 @@ TEST(an_owned_child_ends_with_its_group)
 static void own_and_end_proc(void *arg)
 {
 	go(own_and_wait, arg);
-	tuck_sleep(tuck_after(TUCK_MS(20)));
+	WAIT_FOR(*(pid_t *)arg > 0);
 	pthread_exit(NULL);		/* forgets the others */
 }
 
