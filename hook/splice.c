@@ -19,7 +19,7 @@ struct splicing {
 	unsigned flags;
 };
 
-static bool is_pipe(int fd)
+static tuck__noinline bool is_pipe(int fd)
 {
 	struct stat st;
 

@@ -281,8 +281,9 @@ static tuck__noinline int host_of(const char *addr, char *ret_host)
 	return 0;
 }
 
-static int connect_as_in(struct tuck_tls **ret_tls, struct tuck_tls_ctx *ctx,
-			 const char *addr, tuck_ns deadline)
+static tuck__noinline int connect_as_in(struct tuck_tls **ret_tls,
+					struct tuck_tls_ctx *ctx,
+					const char *addr, tuck_ns deadline)
 {
 	char host[NAME_MAX_BYTES];
 
