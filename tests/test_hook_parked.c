@@ -127,7 +127,7 @@ static void set_up(void)
 		SKIP("the order is a policy's");
 	if (SANITIZED)
 		SKIP("frames of instrumented code are larger");
-#if defined(TUCK_TORMENT) || defined(UNDER_LTO) || !defined(__OPTIMIZE__)
+#if defined(TUCK_TORMENT) || !defined(__OPTIMIZE__)
 	SKIP("frames are others");
 #endif
 	share_slots(1);
