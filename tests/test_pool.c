@@ -853,7 +853,7 @@ static void look_at_self(void *arg)
 TEST(names_and_cpus)
 {
 	struct tuck_pool_attr attr = { .name = "a pool with a name", .pin = 1 };
-	struct self self;
+	struct self self = { 0 };
 	cpu_set_t all;
 	int last = 0;
 

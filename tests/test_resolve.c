@@ -22,12 +22,20 @@ static pthread_t main_thread;
 typedef int asker(const char *, const char *, const struct addrinfo *,
 		  struct addrinfo **);
 
+#if UNDER_MSAN
+asker __interceptor_getaddrinfo;	/* notes what libc's writes */
+#endif
+
 static int real(const char *node, const char *service,
 		const struct addrinfo *hints, struct addrinfo **ret)
 {
 	asker *libc;
 
+#if UNDER_MSAN
+	libc = __interceptor_getaddrinfo;
+#else
 	*(void **)&libc = dlsym(RTLD_NEXT, "getaddrinfo");
+#endif
 	return libc(node, service, hints, ret);
 }
 

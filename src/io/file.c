@@ -86,7 +86,7 @@ static tuck__noinline int same_file(int fd, int last)
 static tuck__noinline ssize_t read_cached(int fd, void *buf, size_t n,
 					  int64_t offset, tuck_ns deadline)
 {
-#if defined(RWF_NOWAIT) && !TUCK__MSAN
+#ifdef RWF_NOWAIT
 	struct iovec iov = { buf, n };
 
 	if (deadline >= TUCK_NOWAIT)
