@@ -481,6 +481,8 @@ TEST(waits_for_children_keep_little)
 	struct tuck_process *p;
 	size_t much = 1 << 20, none = 0;
 
+	if (UNDER_VALGRIND)
+		SKIP("it knows no pidfd");
 	begin();
 	CHECK_EQ(tuck_process_spawn(&p, NULL, sleeper), 0);
 	CHECK(parked_bytes(wait_process, p) <= most(160));
@@ -676,6 +678,8 @@ TEST(a_wait_for_a_child_keeps_little)
 {
 	struct tuck_process *p;
 
+	if (UNDER_VALGRIND)
+		SKIP("it knows no pidfd");
 	begin();
 	CHECK_EQ(tuck_process_spawn(&p, NULL,
 				    (char *[]){ "sleep", "1000", NULL }),
