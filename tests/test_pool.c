@@ -372,6 +372,30 @@ TEST(an_id_holds_for_a_third_proc)
 	free_pool();
 }
 
+static void *unblock_from_a_thread(void *id)
+{
+	CHECK_EQ(tuck_unblock(*(tuck_id *)id), 0);
+	return NULL;
+}
+
+/* The word of its end lies before an unblock, and both before the first look */
+TEST(an_id_is_used_just_after_the_end_elsewhere)
+{
+	pthread_t thread;
+	tuck_id id;
+
+	make_pool(1);
+	id = start_guest();
+	CHECK_EQ(tuck_unblock(guest.self), 0);
+	while (tuck_pool_wait(pool, TUCK_NOWAIT) == -EAGAIN)
+		sched_yield();
+	CHECK_EQ(pthread_create(&thread, NULL, unblock_from_a_thread, &id), 0);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(tuck_join(id, patience()), 0);
+	CHECK_EQ(tuck_unblock(id), -ESRCH);
+	free_pool();
+}
+
 TEST(what_comes_before_the_start)
 {
 	tuck_id id;

@@ -135,12 +135,18 @@ int tuck__jobs_end(struct tuck__jobs *jobs)
 
 /* -- at home -- */
 
+/*
+ * One that was posted to waits for that first: it may be what comes next in
+ * the round of the inbox that this is, where its end would wait for ever.
+ */
 static void run_back(struct tuck__sched *s, struct tuck__request *r)
 {
 	struct tuck__job *job = tuck__container(r, struct tuck__job, back);
 	struct tuck__sched *home;
 	struct tuck__tasklet *t = tuck__find(job->from, &home);
 
+	if (t && atomic_load(&t->id) != job->from && tuck__request(s, r))
+		return;
 	if (t)
 		tuck__drop(s, t);
 	unref(job);
