@@ -691,6 +691,76 @@ TEST(an_owner_that_was_a_main_tasklet)
 	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), -EOWNERDEAD);
 }
 
+/*
+ * A main tasklet that waits, and another one that ends their thread between
+ * the grant and the main one's turn.
+ */
+static atomic_int others_wait, granted;
+
+static void end_thread_when_granted(void *arg)
+{
+	(void)arg;
+	atomic_store(&others_wait, 1);
+	while (!atomic_load(&granted))
+		sched_yield();
+	pthread_exit(NULL);
+}
+
+static void lock_in_vain(void *arg)
+{
+	go(end_thread_when_granted, NULL);
+	tuck_mutex_lock(arg, TUCK_FOREVER);
+	check_fail(CHECK_AT, "its thread had ended");
+}
+
+static void wait_in_vain(void *arg)
+{
+	go(end_thread_when_granted, NULL);
+	tuck_sem_wait(arg, TUCK_FOREVER);
+	check_fail(CHECK_AT, "its thread had ended");
+}
+
+static void lock_behind(void *arg)
+{
+	CHECK_EQ(tuck_mutex_lock(arg, patience()), 0);
+	CHECK_EQ(tuck_mutex_unlock(arg), 0);
+}
+
+static int start_in_vain(void (*fn)(void *), void *arg)
+{
+	int proc;
+
+	atomic_store(&others_wait, 0);
+	atomic_store(&granted, 0);
+	proc = start(fn, arg);
+	WAIT_FOR(atomic_load(&others_wait));
+	return proc;
+}
+
+TEST(a_main_tasklet_passes_on_what_it_was_given)
+{
+	tuck_id id;
+	int proc;
+
+	NOT_UNDER_TSAN("it loses track of a thread that ends on a fiber");
+	CHECK_EQ(tuck_mutex_lock(&mutex, TUCK_FOREVER), 0);
+	proc = start_in_vain(lock_in_vain, &mutex);
+	id = go(lock_behind, &mutex);
+	settle();
+	CHECK_EQ(tuck_mutex_unlock(&mutex), 0);
+	atomic_store(&granted, 1);
+	join(proc);
+	finish(id);
+	CHECK_EQ(tuck_mutex_fini(&mutex), 0);
+
+	CHECK_EQ(tuck_sem_init(&sem, 0), 0);
+	proc = start_in_vain(wait_in_vain, &sem);
+	CHECK_EQ(tuck_sem_post(&sem), 0);
+	atomic_store(&granted, 1);
+	join(proc);
+	CHECK_EQ(tuck_sem_wait(&sem, TUCK_NOWAIT), 0);
+}
+
 /* -- threads that are no procs -- */
 
 static void *post_one(void *arg)

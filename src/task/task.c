@@ -333,6 +333,8 @@ void tuck__task_drop_all(struct tuck__sched *s)
 		if (atomic_load(&t->id) && t != s->main)
 			tuck__drop(s, t);
 	}
+	if (tuck__waitq_granted(s->main))
+		tuck__waitq_pass_on(s->main, s->main_id);
 	id = end_id(s, s->main);
 	if (s->main->extra)
 		tuck__tell_end(s, s->main->extra);
