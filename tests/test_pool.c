@@ -939,6 +939,34 @@ TEST(no_wake_up_is_lost)
 	CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
 }
 
+/* Until as many have begun as there are. */
+static void need_all(void *arg)
+{
+	atomic_fetch_add((atomic_int *)arg, 1);
+	while (atomic_load((atomic_int *)arg) % 2)
+		sched_yield();
+}
+
+/* One may be on its way to sleep, the other one there already. */
+TEST(two_at_a_time_wake_two)
+{
+	int procs = 2, rounds = 200;
+	atomic_int n = 0;
+
+	make_pool(procs);
+	for (int i = 0; i < procs; i++)
+		pool_go(go_deaf, &procs);
+	CHECK_EQ(tuck_pool_wait(pool, patience()), 0);
+	go_deaf(NULL);
+	for (int i = 0; i < rounds; i++) {
+		for (int k = 0; k < procs; k++)
+			pool_go(need_all, &n);
+		CHECK_EQ(tuck_pool_wait(pool, TUCK_FOREVER), 0);
+		CHECK_EQ(n, procs * (i + 1));
+	}
+	CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
+}
+
 /* -- who is woken -- */
 
 /* Waits to be unblocked, then its proc is busy until the other one ran. */

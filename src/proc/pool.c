@@ -12,10 +12,12 @@
  * branches would be begun in breadth.
  *
  * Invariants:
- * 1. A proc that is about to sleep says so in `asleep` and `sleepers`, and
+ * 1. A proc that is about to sleep says so in `sleepers`, then in `asleep`, and
  *    then looks at all queues once more; whoever puts something into a queue
- *    looks at `sleepers` after that; all in sequential consistency. So one of
- *    them sees the other (tests/model/inbox.py).
+ *    looks at `sleepers`, and at each `asleep`, after that; all in sequential
+ *    consistency. So one of them sees the other (tests/model/inbox.py). Nobody
+ *    is asleep who is not counted: else who takes that away would have
+ *    `sleepers` say that another one, who sleeps, does not.
  * 2. Whoever takes `asleep` away prods that proc, and nobody else does: one
  *    tasklet wakes one proc at most. A proc that was woken otherwise takes its
  *    own away; if somebody has before, it wakes another one in its place.
@@ -88,8 +90,7 @@ static void unref(struct tuck_pool *pool)
 /* Whether it was so: whoever takes it away, wakes. */
 static bool take_asleep(struct member *m)
 {
-	if (!atomic_load_explicit(&m->asleep, memory_order_relaxed) ||
-	    !atomic_exchange(&m->asleep, 0))
+	if (!atomic_load(&m->asleep) || !atomic_exchange(&m->asleep, 0))
 		return false;
 	atomic_fetch_sub(&m->pool->sleepers, 1);
 	return true;
@@ -127,8 +128,8 @@ static tuck_ns pool_sleep(struct tuck__sched *s, tuck_ns deadline)
 		soon = tuck_after(MEMORY_AGAIN);
 		return soon < deadline ? soon : deadline;
 	}
-	atomic_store(&m->asleep, 1);
 	atomic_fetch_add(&m->pool->sleepers, 1);
+	atomic_store(&m->asleep, 1);
 	return any_jobs(m->pool) ? TUCK_NOWAIT : deadline;
 }
 

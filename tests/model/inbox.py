@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: MIT
 """All interleavings of wake-ups between procs (TAP).
 
-Four models. *inbox*, of src/task/inbox.c: two procs push what a third one is
+Five models. *inbox*, of src/task/inbox.c: two procs push what a third one is
 to do, which drains its inbox, announces that it sleeps, looks once more and
 sleeps, or closes the inbox. *pool*, of src/proc/pool.c: two procs put jobs into
 a queue and prod a proc that has announced that it is idle. *woken*, of the
 same: one of two idle procs is posted to, and is busy until the job is taken.
+*pair*, again: of two idle procs each is to take one of two jobs, and is busy
+until both are taken.
 *move*, of src/task/job.c: a tasklet is unblocked and killed at home while
 another proc takes it over.
 
@@ -151,13 +153,13 @@ class Pool(Model):
         at = s["at"][0]
         late = "sleeping before idle" in self.without
         if at == "sleeping":
-            yield go({**s, "sleeping": 0 if late else 1}, 0, "asleep")
-        elif at == "asleep":
-            yield go({**s, "asleep": 1}, 0, "count")
+            yield go({**s, "sleeping": 0 if late else 1}, 0, "count")
         elif at == "count":
+            yield go(s, 0, "asleep", sleepers=s["sleepers"] + 1)
+        elif at == "asleep":
             weak = "order" in self.without
             to = "late" if "a look after it is idle" in self.without else "look"
-            yield go(self.store(s, "sleepers", 1, weak), 0, to)
+            yield go(self.store(s, "asleep", 1, weak), 0, to)
         elif at == "look":
             yield go(s, 0, "awake" if s["jobs"] else "late")
         elif at == "late":
@@ -209,6 +211,7 @@ class Woken(Model):
              "kicked": (0, 0)}
     mutants = ["", "passing the wake on", "taking its own away",
                "a look after it is idle"]
+    after_a_job, until = "take", 1    # taken, if it is busy
 
     def step(self, s, who):
         at = s["at"][who]
@@ -219,14 +222,19 @@ class Woken(Model):
     def idler(self, s, who):
         at, took = s["at"][who], s["asleep"][who]
         given_away = put(s["asleep"], who, 0)
+        counts_late = "counting first" in self.without
         if at == "take" and s["jobs"]:
-            yield go(s, who, at, jobs=s["jobs"] - 1, taken=s["taken"] + 1)
+            yield go(s, who, self.after_a_job, jobs=s["jobs"] - 1,
+                     taken=s["taken"] + 1)
         elif at == "take":
-            yield go(s, who, "asleep", sleeping=put(s["sleeping"], who, 1))
-        elif at == "asleep":
-            yield go(s, who, "count", asleep=put(s["asleep"], who, 1))
+            yield go(s, who, "asleep" if counts_late else "count",
+                     sleeping=put(s["sleeping"], who, 1))
         elif at == "count":
-            yield go(s, who, "look", sleepers=s["sleepers"] + 1)
+            yield go(s, who, "look" if counts_late else "asleep",
+                     sleepers=s["sleepers"] + 1)
+        elif at == "asleep":
+            yield go(s, who, "count" if counts_late else "look",
+                     asleep=put(s["asleep"], who, 1))
         elif at == "look":
             blind = "a look after it is idle" in self.without
             found = s["jobs"] and not blind or who == 0 and s["inbox"]
@@ -251,7 +259,7 @@ class Woken(Model):
         elif at == "pass on":
             skips = "passing the wake on" in self.without or not s["jobs"]
             yield go(s, who, "busy" if skips else ("look", 0, "busy"))
-        elif at == "busy" and s["taken"]:
+        elif at == "busy" and s["taken"] >= self.until:
             yield go(s, who, "take")
 
     def wake_one(self, s, who, at, whom, then):
@@ -280,6 +288,14 @@ class Woken(Model):
     def check_end(self, s):
         if s["at"][2:] != ("end", "end") or s["jobs"] or s["inbox"]:
             raise Broken(f"stuck at {s['at']}, {s['jobs']} jobs wait")
+
+
+class Pair(Woken):
+    """0 and 1 are idle; 2 and 3 push a job each."""
+
+    start = {**Woken.start, "at": ("take", "take", "push", "push")}
+    mutants = ["", "counting first", "a look after it is idle"]
+    after_a_job, until = "busy", 2
 
 
 class Move(Model):
@@ -342,7 +358,7 @@ class Move(Model):
 
 
 def main():
-    cases = [(model, without) for model in (Inbox, Pool, Woken, Move)
+    cases = [(model, without) for model in (Inbox, Pool, Woken, Pair, Move)
              for without in model.mutants]
     print(f"1..{len(cases)}")
     failed = False
