@@ -1021,6 +1021,65 @@ TEST(free_wakes_who_waits_anywhere)
 	end_while_they_wait(tuck_chan_free);
 }
 
+/* So that it is forgotten, and others in its place have no elements. */
+static void free_and_write_over(struct tuck_chan *chan)
+{
+	tuck_chan_free(chan);
+	for (int i = 0; i < 2 * REMEMBERED; i++)
+		tuck_chan_free(new_chan(0, 0));
+}
+
+static void recv_the_last(void *chan)
+{
+	CHECK_EQ(recv_int(chan), 42);
+}
+
+static void select_the_last(void *chan)
+{
+	int elem = 0;
+	struct tuck_case cases[] = {
+		{ .chan = chan, .op = TUCK_RECV, .elem = &elem },
+		{ .chan = NULL }
+	};
+
+	CHECK_EQ(tuck_select(cases, 2, TUCK_FOREVER), 0);
+	CHECK_EQ(elem, 42);
+}
+
+static void (*last_one)(void *chan);
+
+/* Does not look between the send and the end of the channel. */
+static void wait_for_the_last(void *chan)
+{
+	tuck_id id = go(last_one, chan);
+
+	while (tuck_chan_balance(chan) != -1)
+		tuck_yield();
+	atomic_store(&step, 1);
+	spin_until(2);
+	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
+}
+
+TEST(freed_by_who_sent_the_last)
+{
+	void (*const fns[])(void *) = { recv_the_last, select_the_last };
+
+	for (int i = 0; i < 2; i++) {
+		struct tuck_chan *chan = new_chan(sizeof(int), 0);
+		int proc;
+
+		last_one = fns[i];
+		atomic_store(&step, 0);
+		proc = start(wait_for_the_last, chan);
+		while (!atomic_load(&step))
+			tuck_sleep(tuck_after(TUCK_US(100)));
+		send_int(chan, 42);
+		free_and_write_over(chan);
+		atomic_store(&step, 2);
+		join(proc);
+	}
+}
+
 static void end_elsewhere(void *arg)
 {
 	struct tuck_chan *chan = arg;

@@ -14,6 +14,7 @@ struct tuck__place {
 	uint8_t is_case;	/* where struct tuck__waiter has it */
 	uint8_t op;
 	int err;		/* to be sent */
+	uint32_t elem_bytes;	/* chan's, which may be gone once it is over */
 	struct tuck__shared_wait *wait;
 	struct tuck_chan *chan;	/* NULL: never goes */
 	void *elem;		/* the tasklet's, */

@@ -103,12 +103,13 @@ char *tuck__place_init(struct tuck__shared_wait *w, uint32_t i,
 		cell = (char *)&w->small;
 	*p = (struct tuck__place){ .is_case = TUCK__PLACE,
 				   .op = (uint8_t)op,
+				   .elem_bytes = chan ? chan->elem_bytes : 0,
 				   .wait = w,
 				   .chan = chan,
 				   .elem = elem,
 				   .cell = cell };
 	tuck__link_init(&p->link);
-	return chan ? cell + chan->elem_bytes : cell;
+	return cell + p->elem_bytes;
 }
 
 void tuck__place_enter_before(struct tuck__place *p, struct tuck__link *l)
@@ -153,13 +154,13 @@ static void leave(struct tuck__place *p)
 		tuck__chan_unref(chan);
 }
 
-/* What its partner left in the block. */
+/* What its partner left in the block, who may have freed the channel since. */
 static void unpack(struct tuck__tasklet *t, const struct tuck__shared_wait *w)
 {
 	const struct tuck__place *p = &w->places[w->went];
 
 	if (p->op == TUCK_RECV && w->result == 0)
-		tuck__elem_give(t, p->elem, p->cell, p->chan->elem_bytes);
+		tuck__elem_give(t, p->elem, p->cell, p->elem_bytes);
 	t->result = w->result;
 	if (!w->user)
 		return;
