@@ -379,6 +379,32 @@ TEST(a_pool_is_gone_in_the_child)
 	CHECK_EQ(n, 1);
 }
 
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+/* Those of a pool's procs, which nobody could join, are free. */
+static void take_all_numbers(void)
+{
+	int n = 0;
+
+	while (tuck_proc_start(NULL, nothing, NULL) >= 0)
+		n++;
+	CHECK_EQ(n, TUCK_PROCS_MAX);
+}
+
+TEST(a_lost_pool_keeps_no_numbers)
+{
+	needs_fork();
+	CHECK_EQ(tuck_pool_new(&pool, 3), 0);
+	IN_CHILD({
+		CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
+		take_all_numbers();
+	});
+	CHECK_EQ(tuck_pool_free(pool, patience()), 0);
+}
+
 /* What it started and nobody took goes on with it. */
 static void fork_in_pool(void *arg)
 {

@@ -824,6 +824,22 @@ TEST(a_queue_that_has_ended_takes_no_more)
 
 /* -- attributes -- */
 
+/* Nobody takes one from under it, by a number that is stale or made up. */
+TEST(its_procs_have_no_numbers)
+{
+	atomic_int n = 0;
+
+	make_pool(2);
+	for (int i = 0; i < TUCK_PROCS_MAX; i++) {
+		CHECK_EQ(tuck_proc_join(i, TUCK_NOWAIT), -ESRCH);
+		CHECK_EQ(tuck_proc_cancel(i), -ESRCH);
+		CHECK_EQ(tuck_proc_kill(i), -ESRCH);
+	}
+	finish(pool_go(count, &n));
+	CHECK_EQ(n, 1);
+	free_pool();
+}
+
 TEST(errors_of_new)
 {
 	const int bad[] = { 0, CPU_SETSIZE };

@@ -174,7 +174,7 @@ static void stay_in_between(void *arg)
 
 static void *join_in_vain(void *arg)
 {
-	CHECK_EQ(tuck_proc_join(*(int *)arg, TUCK_NOWAIT), -EAGAIN);
+	CHECK_EQ(tuck__proc_join(*(int *)arg, true, TUCK_NOWAIT), -EAGAIN);
 	return NULL;
 }
 
@@ -189,7 +189,7 @@ TEST(who_runs_in_its_place_is_another)
 	CHECK_EQ(pthread_create(&thread, NULL, join_in_vain, &proc), 0);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	atomic_store(&may_end, 1);
-	join(proc);
+	CHECK_EQ(tuck__proc_join(proc, true, patience()), 0);
 }
 
 TEST(only_one_joins)

@@ -334,7 +334,8 @@ static void end_members(struct tuck_pool *pool, int n)
 	for (int i = 0; i < n; i++)
 		tuck_cancel(atomic_load(&pool->members[i].main));
 	for (; e.next < n && r == 0; e.next += r == 0)
-		r = tuck_proc_join(pool->members[e.next].proc, TUCK_FOREVER);
+		r = tuck__proc_join(pool->members[e.next].proc, true,
+				    TUCK_FOREVER);
 }
 
 static struct tuck_pool *new_pool(int n)

@@ -34,8 +34,8 @@ static struct proc {
 	enum state state;
 	tuck_id main;		/* names it; what it ran on may be another's */
 	tuck_id joiner;
-	void (*ended)(void *arg);
-	void *arg;
+	void (*ended)(void *arg);	/* not NULL: it is of a pool, */
+	void *arg;			/* which alone joins it */
 } procs[TUCK_PROCS_MAX];
 
 /* What a new thread needs from its starter, who waits for it. */
@@ -176,17 +176,22 @@ static void *run(void *arg)
 	return NULL;
 }
 
+/* What becomes of the others: nobody is left to join those of a pool. */
+static enum state after_fork(const struct proc *p)
+{
+	bool own = tuck__tls && p->main == tuck__tls->main_id;
+
+	if (p->state == FREE || (own && !p->ended))
+		return p->state;
+	if (p->ended || p->state == DISOWNED)
+		return own ? DISOWNED : FREE;
+	return p->state == ENDED ? ENDED : LOST;
+}
+
 static void in_child(void)
 {
-	for (int n = 0; n < TUCK_PROCS_MAX; n++) {
-		struct proc *p = &procs[n];
-
-		if (p->state == ENDED ||
-		    (tuck__tls && p->main == tuck__tls->main_id))
-			continue;
-		if (p->state != FREE)
-			p->state = p->state == RUNNING ? LOST : FREE;
-	}
+	for (int n = 0; n < TUCK_PROCS_MAX; n++)
+		procs[n].state = after_fork(&procs[n]);
 }
 
 TUCK__AT_FORK_MUTEX(TUCK__FORK_PROCS, lock, in_child)
@@ -307,7 +312,7 @@ tuck_id tuck__proc_main(int proc)
 	if (proc < 0 || proc >= TUCK_PROCS_MAX)
 		return 0;
 	pthread_mutex_lock(&lock);
-	if (procs[proc].state == RUNNING)
+	if (procs[proc].state == RUNNING && !procs[proc].ended)
 		id = procs[proc].main;
 	pthread_mutex_unlock(&lock);
 	return id;
@@ -317,13 +322,15 @@ tuck_id tuck__proc_main(int proc)
 
 /* With the lock held: 1 if the caller has to wait, else the answer. */
 static int begin_join(struct proc *p, const struct tuck__sched *s, tuck_id self,
-		      tuck_ns deadline)
+		      bool of_pool, tuck_ns deadline)
 {
 	struct tuck__sched *home;
 
 	if (p->state == LOST)
 		p->state = FREE;
-	TUCK__REQUIRE(p->state == RUNNING || p->state == ENDED, -ESRCH);
+	TUCK__REQUIRE((p->state == RUNNING || p->state == ENDED) &&
+			      of_pool == (p->ended != NULL),
+		      -ESRCH);
 	TUCK__REQUIRE(p->main != s->main_id, -EDEADLK);
 	TUCK__REQUIRE(!p->joiner || p->joiner == self ||
 			      !tuck__find(p->joiner, &home),
@@ -337,7 +344,7 @@ static int begin_join(struct proc *p, const struct tuck__sched *s, tuck_id self,
 	return 1;
 }
 
-int tuck_proc_join(int proc, tuck_ns deadline)
+int tuck__proc_join(int proc, bool of_pool, tuck_ns deadline)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct proc *p;
@@ -349,7 +356,7 @@ int tuck_proc_join(int proc, tuck_ns deadline)
 	p = &procs[proc];
 	for (;;) {
 		pthread_mutex_lock(&lock);
-		r = begin_join(p, s, tuck_self(),
+		r = begin_join(p, s, tuck_self(), of_pool,
 			       waited < 0 ? TUCK_NOWAIT : deadline);
 		if (r != 1 && p->joiner == tuck_self())
 			p->joiner = 0;
@@ -360,4 +367,9 @@ int tuck_proc_join(int proc, tuck_ns deadline)
 		waited = tuck__wait(s, TUCK__WHY_PROC, (void *)(intptr_t)proc,
 				    deadline);
 	}
+}
+
+int tuck_proc_join(int proc, tuck_ns deadline)
+{
+	return tuck__proc_join(proc, false, deadline);
 }
