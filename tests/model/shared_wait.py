@@ -4,10 +4,11 @@
 
 A model of src/chan/shared_wait.c: the owner of a wait looks at it, stops
 looking and parks, until it is woken, or gives up, as its deadline, a cancel or
-a kill makes it do; one partner on each of its two channels comes to send. Each
-step is one access to what they share. In every order the element of just that
-partner arrives which believes to have sent, nobody touches the wait's block
-after it was given back, and nobody is stuck, also if the owner never gives up.
+a kill makes it do; one partner on each of its two channels comes to send, and
+frees the channel if it has. Each step is one access to what they share. In
+every order the element of just that partner arrives which believes to have
+sent, nobody touches the wait's block after it was given back, nor a channel
+after it was freed, and nobody is stuck, also if the owner never gives up.
 Models with one step left out must fail, so that the search is known to find.
 """
 import sys
@@ -18,11 +19,13 @@ OWNER, PARTNERS = 0, (1, 2)
 
 # at: what each does next. locks: who has each channel's. queued: which
 # which channels still have the wait's place. sent: by whom. watched: the wait
-# when it was taken. woken: there is a post to the owner.
+# when it was taken. woken: there is a post to the owner. gone: which channels
+# are.
 State = namedtuple(
-    "State", "at state cell went locks queued freed got sent watched woken")
+    "State",
+    "at state cell went locks queued freed got sent watched woken gone")
 START = State(("look", "lock", "lock"), WATCHED, None, None, (0, 0),
-              (True, True), False, None, (), False, False)
+              (True, True), False, None, (), False, False, (False, False))
 
 
 class Broken(Exception):
@@ -36,6 +39,12 @@ def put(items, i, value):
 def touch(s):
     if s.freed:
         raise Broken("the block is touched after it was given back")
+    return s
+
+
+def touch_chan(s, chan):
+    if s.gone[chan]:
+        raise Broken("a channel is touched after it was freed")
     return s
 
 
@@ -68,8 +77,11 @@ def partner(s, who, without):
         return go(touch(s)._replace(state=OVER, sent=s.sent + (who,)), who,
                   "unlock" if s.watched else "unlock and wake")
     if step == "wake":
-        return go(s._replace(woken=True), who, "end")
-    following = "wake" if step == "unlock and wake" else "end"
+        return go(s._replace(woken=True), who, "free")
+    if step == "free":
+        return go(s._replace(gone=put(s.gone, chan, True)), who, "end")
+    following = "wake" if step == "unlock and wake" else \
+        "free" if who in s.sent else "end"
     return go(s._replace(locks=put(s.locks, chan, 0)), who, following)
 
 
@@ -102,6 +114,8 @@ def owner(s, without):
             return None
         return go(s, OWNER, "unpack")
     if step == "unpack":
+        if "the element's size" in without:
+            touch_chan(s, s.went)
         return go(s._replace(got=s.cell), OWNER, ("lock", 0, s.went))
     if step == "free":
         return go(s._replace(freed=True), OWNER, "end")
@@ -112,7 +126,7 @@ def owner(s, without):
             return go(s, OWNER, following)
         if "lock" in without:
             return go(s, OWNER, ("unlink", chan, went))
-        if s.locks[chan]:
+        if touch_chan(s, chan).locks[chan]:
             return None
         return go(s._replace(locks=put(s.locks, chan, "o")), OWNER,
                   ("unlink", chan, went))
@@ -158,7 +172,7 @@ def explore(without, patient):
 
 def main():
     cases = ["", "compare", "patience", "lock", "unwatch",
-             "unwatch's answer"]
+             "unwatch's answer", "the element's size"]
     print(f"1..{len(cases)}")
     failed = False
     for number, left_out in enumerate(cases, 1):
