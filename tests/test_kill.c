@@ -1541,3 +1541,34 @@ TEST(exit_in_the_deadlock_callback_is_named)
 		tuck_join(v.id, TUCK_FOREVER);
 	});
 }
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+static void sleep_here(void)
+{
+	tuck_sleep(tuck_after(TUCK_MS(1)));
+}
+
+static void start_one_and_sleep_here(void)
+{
+	go(nothing, NULL);
+	sleep_here();
+}
+
+TEST(a_wait_in_the_deadlock_callback_is_named)
+{
+	void (*const fns[])(void) = { sleep_here, start_one_and_sleep_here };
+
+	for (int i = 0; i < 2; i++)
+		CHECK_DIES(-SIGABRT, "inside the deadlock callback", {
+			struct victim v = { .wait = wait_block,
+					    .deadline = TUCK_FOREVER };
+
+			tuck_on_deadlock(fns[i]);
+			v.id = go(be_killed, &v);
+			tuck_join(v.id, TUCK_FOREVER);
+		});
+}

@@ -72,10 +72,10 @@ int tuck_account(int on);
 /*
  * Set what is called when every proc waits for ever: nothing is ready, no
  * timer runs and no descriptor is waited for. It runs in the proc that
- * noticed and must call nothing that may switch. It replaces the default,
- * which writes a dump of all procs to standard error. After it, the wait of
- * that proc's main tasklet returns -EDEADLK, unless it ended that wait. NULL
- * brings the default back.
+ * noticed and must call nothing that may switch: a wait in there ends the
+ * process with a message. It replaces the default, which writes a dump of all
+ * procs to standard error. After it, the wait of that proc's main tasklet
+ * returns -EDEADLK, unless it ended that wait. NULL brings the default back.
  * Switches: no. Errors: none, returns 0.
  */
 int tuck_on_deadlock(void (*fn)(void));

@@ -314,6 +314,8 @@ tuck__cold void tuck__find_work(struct tuck__sched *s)
 {
 	int err = errno;	/* of the tasklet that is about to stop */
 
+	if (tuck__unlikely(s->telling))
+		tuck__fatal("a wait inside the deadlock callback");
 	if (!tuck__list_empty(&s->ready) || s->until_look < 0)
 		tuck__look_if_due(s);	/* may end those who are ready */
 	if (!tuck__list_empty(&s->ready))

@@ -174,6 +174,18 @@ static void have_others_tell(void)
 			tuck__prod(scheds[i]);
 }
 
+/* Not with the lock. The caller waits already, and cannot wait once more. */
+static void call(struct tuck__sched *s, void (*fn)(void))
+{
+	uint64_t switches = s->switches;
+
+	s->telling = true;
+	fn();
+	s->telling = false;
+	if (s->switches != switches)
+		tuck__fatal("a switch inside the deadlock callback");
+}
+
 bool tuck__stuck(struct tuck__sched *s)
 {
 	void (*fn)(void) = atomic_load(&tuck__deadlock_fn);
@@ -196,7 +208,7 @@ bool tuck__stuck(struct tuck__sched *s)
 	if (!end)
 		return false;
 	if (fn)
-		fn();
+		call(s, fn);
 	if (s->main->w.why > TUCK__WHY_ENDING)	/* fn did not wake it */
 		tuck__wake(s, s->main, -EDEADLK);
 	return true;

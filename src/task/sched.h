@@ -96,6 +96,7 @@ struct tuck__sched {
 	uint32_t number;		/* in the registry */
 	bool in_use;			/* registry's lock */
 	bool stuck;			/* registry's lock */
+	bool telling;			/* in the deadlock callback */
 	struct tuck__exit exit;		/* for one without memory for it */
 	_Alignas(64) _Atomic(uintptr_t) inbox;
 	atomic_int sleeping;

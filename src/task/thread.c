@@ -61,6 +61,7 @@ static void init(struct tuck__sched *s, const struct tuck_config *config)
 	s->fd_waiters = 0;
 	s->thread = gettid();
 	s->stuck = false;
+	s->telling = false;
 	s->io = NULL;
 	s->spare_wait = NULL;
 	s->io_fini = NULL;
