@@ -97,7 +97,8 @@ struct tuck_pool_attr {
 /*
  * Make a pool of n_procs procs, or of as many as the caller may use CPUs for 0.
  * The caller frees it by tuck_pool_free(). ret_pool is untouched on failure.
- * Switches: no; waits until the threads are set up.
+ * Switches: no; waits until the threads are set up. But where only some of them
+ * can be started it may: until these have ended, unless it is cancelled.
  * Errors: -EINVAL for NULL, or n_procs that cannot be; -ENOMEM; those of
  * tuck_proc_start().
  */
@@ -106,7 +107,7 @@ int tuck_pool_new(struct tuck_pool **ret_pool, int n_procs);
 /*
  * The same with attributes; attr is read before the call returns and may be
  * NULL.
- * Switches: no. Errors: as tuck_pool_new(), -EINVAL for bad attributes.
+ * Switches: as tuck_pool_new(). Errors: the same, -EINVAL for bad attributes.
  */
 int tuck_pool_new_with(struct tuck_pool **ret_pool, int n_procs,
 		       const struct tuck_pool_attr *attr);
