@@ -237,6 +237,39 @@ TEST(who_was_dropped_joins_no_more)
 	join(j.proc);
 }
 
+static void linger(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_block(patience()), 0);
+}
+
+static void join_and_linger(void *arg)
+{
+	CHECK_EQ(tuck_defer(linger, NULL), 0);
+	be_joiner(arg);
+	check_fail(CHECK_AT, "it was killed");
+}
+
+/* Its cleanups may take their time, or need that another one joins. */
+TEST(who_was_killed_joins_no_more)
+{
+	_Atomic(tuck_id) id = 0;
+	struct joiner j = { .result = 99 };
+	tuck_id joiner;
+
+	j.proc = start(wait_for_word, &id);
+	joiner = tuck_go(join_and_linger, &j);
+	settle();
+	CHECK_EQ(tuck_proc_join(j.proc, TUCK_NOWAIT), -EBUSY);
+	CHECK_EQ(tuck_kill(joiner), 0);
+	settle();
+	CHECK_EQ(tuck_proc_join(j.proc, TUCK_NOWAIT), -EAGAIN);
+	give_word(&id);
+	join(j.proc);
+	CHECK_EQ(tuck_unblock(joiner), 0);
+	finish(joiner);
+}
+
 static void join_from_elsewhere(void *arg)
 {
 	be_joiner(arg);

@@ -344,8 +344,21 @@ static int begin_join(struct proc *p, const struct tuck__sched *s, tuck_id self,
 	return 1;
 }
 
+/* Who was killed in a join may live on in its cleanups. */
+static void leave_if_unwound(struct proc *const *p)
+{
+	if (!*p)
+		return;
+	pthread_mutex_lock(&lock);
+	if ((*p)->joiner == tuck_self())
+		(*p)->joiner = 0;
+	pthread_mutex_unlock(&lock);
+}
+
 int tuck__proc_join(int proc, bool of_pool, tuck_ns deadline)
 {
+	struct proc *joined
+		__attribute__((__cleanup__(leave_if_unwound))) = NULL;
 	struct tuck__sched *s = tuck__sched();
 	struct proc *p;
 	int r, waited = 0;
@@ -364,8 +377,10 @@ int tuck__proc_join(int proc, bool of_pool, tuck_ns deadline)
 		if (r != 1)
 			return waited < 0 && r == -EAGAIN ? waited : r;
 		tuck__link_init(&s->current->w.link);
+		joined = p;
 		waited = tuck__wait(s, TUCK__WHY_PROC, (void *)(intptr_t)proc,
 				    deadline);
+		joined = NULL;
 	}
 }
 
