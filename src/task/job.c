@@ -21,7 +21,8 @@
  *    the moved one. Both at the same time: whoever takes the bit out of `kept`.
  * 5. Nothing is allocated once it is out of the queue: a move cannot fail.
  *
- * tests/model/inbox.py tries all orders in which 1 and 4 can meet.
+ * tests/model/inbox.py tries all orders in which 1 and 4 can meet, and those in
+ * which the word of the end meets a post.
  *
  * Why not otherwise: an id that says nothing of the proc would need a table
  * for all, with a lock, at each start and end. A Chase-Lev deque would save

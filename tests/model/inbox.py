@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """All interleavings of wake-ups between procs (TAP).
 
-Five models. *inbox*, of src/task/inbox.c: two procs push what a third one is
+Six models. *inbox*, of src/task/inbox.c: two procs push what a third one is
 to do, which drains its inbox, announces that it sleeps, looks once more and
 sleeps, or closes the inbox. *pool*, of src/proc/pool.c: two procs put jobs into
 a queue and prod a proc that has announced that it is idle. *woken*, of the
@@ -10,7 +10,8 @@ same: one of two idle procs is posted to, and is busy until the job is taken.
 *pair*, again: of two idle procs each is to take one of two jobs, and is busy
 until both are taken.
 *move*, of src/task/job.c: a tasklet is unblocked and killed at home while
-another proc takes it over.
+another proc takes it over. *back*, of the same: the word that it has ended
+there, and a post to it, come home.
 
 Each step is one access to what they share. A store that is not sequentially
 consistent waits in a buffer of its thread, as on x86, until any later time. In
@@ -357,8 +358,49 @@ class Move(Model):
             raise Broken(f"{s['bits'] + s['posts']} unblocks arrive")
 
 
+class Back(Model):
+    """Thread 0 is at home, 1 sends the word, 2 posts."""
+
+    start = {"at": ("look", "word", "mark"), "inbox": (), "round": (),
+             "marked": 0, "alive": 1}
+    mutants = ["", "putting the word behind the post"]
+
+    def step(self, s, who):
+        return self.other(s, who) if who else self.home(s)
+
+    def home(self, s):
+        at, first, rest = s["at"][0], s["round"][:1], s["round"][1:]
+        if at == "look" and s["inbox"]:
+            yield go(s, 0, "next", round=s["inbox"], inbox=())
+        elif at == "next" and not first:
+            yield go(s, 0, "look")
+        elif at == "next" and first == ("post",):
+            yield go(s, 0, at, round=rest, marked=0)
+        elif at == "next" and s["marked"] and not self.without[0]:
+            yield go(s, 0, at, round=rest, inbox=s["inbox"] + first)
+        elif at == "next":
+            yield go(s, 0, "end it", round=rest)
+        elif at == "end it" and not s["marked"]:
+            yield go(s, 0, "next", alive=0)
+        elif at == "end it" and s["inbox"]:
+            yield go(s, 0, at, inbox=(), marked=0)
+
+    def other(self, s, who):
+        at = s["at"][who]
+        if at == "mark":
+            yield go(s, who, "post" if s["alive"] else "end",
+                     marked=s["alive"])
+        elif at != "end":
+            yield go(s, who, "end", inbox=s["inbox"] + (at,))
+
+    def check_end(self, s):
+        if s["at"] != ("look", "end", "end") or s["alive"] or s["marked"]:
+            raise Broken(f"stuck at {s['at']} with {s['round']} at hand")
+
+
 def main():
-    cases = [(model, without) for model in (Inbox, Pool, Woken, Pair, Move)
+    models = Inbox, Pool, Woken, Pair, Move, Back
+    cases = [(model, without) for model in models
              for without in model.mutants]
     print(f"1..{len(cases)}")
     failed = False
