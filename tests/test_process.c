@@ -769,6 +769,24 @@ TEST(run_until_a_deadline)
 	free(in);
 }
 
+/* Late all the same: it runs, and does not take its input. */
+TEST(run_until_a_deadline_when_the_output_has_ended)
+{
+	const struct tuck_process_attr quiet = { .out = TUCK_NULL,
+						 .err = TUCK_NULL };
+	struct tuck_process_result result;
+	char *in = calloc(1, 1 << 20);
+
+	CHECK_EQ(tuck_process_run(&quiet, ARGV("sleep", "1000"), in, 1 << 20,
+				  &result, tuck_after(TUCK_MS(20))),
+		 -ETIMEDOUT);
+	CHECK_EQ(tuck_process_run(NULL, SH("exec >&- 2>&-; sleep 1000"), in,
+				  1 << 20, &result, tuck_after(TUCK_MS(500))),
+		 -ETIMEDOUT);
+	WAIT_FOR(childless());
+	free(in);
+}
+
 static int run_result;
 
 static void run_for_long(void *arg)

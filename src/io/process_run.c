@@ -165,8 +165,10 @@ static int run_to_end(struct run *run, const void *in, size_t n,
 	/* What a reader has to tell comes before a write that it has ended. */
 	first = tuck_group_wait(run->group, TUCK_GROUP_ALL,
 				r < 0 ? TUCK_NOWAIT : deadline);
-	if (r < 0 || first < 0)
-		return r < 0 && first == -EAGAIN ? r : first;
+	if (r < 0)
+		return first < 0 && first != -EAGAIN ? first : r;
+	if (first < 0)
+		return first;
 	return tuck_process_wait(run->process, &run->status, deadline);
 }
 
