@@ -512,6 +512,29 @@ TEST(sendfile_to_a_closed_socket_is_epipe_without_signal)
 	CHECK_EQ(pipe_signals, 0);
 }
 
+/* The first bytes of a call go out, and what comes of them ends the call. */
+TEST(a_connection_that_ends_within_a_sendfile_raises_no_signal)
+{
+	int fd[2], file = mega_file(1);
+	off_t at = 0;
+	ssize_t r;
+
+	signal(SIGPIPE, on_sigpipe);
+	for (int i = 0; i < 20; i++) {
+		tcp_pair(fd);
+		CHECK_EQ(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
+		close(fd[0]);
+		arrives(fd[1]);
+		at = 0;
+		do
+			r = tuck_sendfile(fd[1], file, &at, MEGA, patience());
+		while (r > 0);
+		CHECK(r == -EPIPE || r == -ECONNRESET);
+		CHECK_EQ(pipe_signals, 0);
+		tuck_fd_close(fd[1]);
+	}
+}
+
 TEST(write_to_a_closed_pipe_is_epipe)
 {
 	int fd[2];

@@ -28,12 +28,17 @@ static void block_sigpipe(sigset_t *ret_was)
 	pthread_sigmask(SIG_BLOCK, &set, ret_was);
 }
 
-static void unblock_sigpipe(const sigset_t *was, bool came)
+/*
+ * What a call gave that was to move n bytes: the signal also comes when the
+ * connection ended after the first of them.
+ */
+static void unblock_sigpipe(const sigset_t *was, ssize_t r, size_t n)
 {
 	const struct timespec now = { 0, 0 };
 	const sigset_t set = sigpipe();
+	bool may = r == -EPIPE || (r > 0 && (size_t)r < n);
 
-	if (came && !sigismember(was, SIGPIPE))
+	if (may && !sigismember(was, SIGPIPE))
 		sigtimedwait(&set, NULL, &now);
 	pthread_sigmask(SIG_SETMASK, was, NULL);
 }
@@ -47,7 +52,7 @@ ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n)
 	block_sigpipe(&was);
 	r = writev(fd, iov, n);
 	err = errno;
-	unblock_sigpipe(&was, r < 0 && err == EPIPE);
+	unblock_sigpipe(&was, r < 0 ? -err : 0, 0);
 	errno = err;
 	return r;
 }
@@ -95,7 +100,7 @@ static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
 			    sendfile(fd, file_fd, offset, n);
 	while (r < 0 && errno == EINTR);
 	r = r < 0 ? -errno : r;
-	unblock_sigpipe(&was, r == -EPIPE);
+	unblock_sigpipe(&was, r, n);
 	return r;
 }
 
@@ -158,7 +163,7 @@ static ssize_t splice_once(int from, int to, size_t n)
 			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	while (r < 0 && errno == EINTR);
 	r = r < 0 ? -errno : r;
-	unblock_sigpipe(&was, r == -EPIPE);
+	unblock_sigpipe(&was, r, n);
 	return r;
 }
 
