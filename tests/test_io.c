@@ -460,6 +460,42 @@ TEST(sendfile_from_an_offset)
 	CHECK_EQ(at, 0);
 }
 
+struct sending {
+	int to, file;
+	ssize_t r;
+};
+
+static void send_file(void *arg)
+{
+	struct sending *s = arg;
+	off_t at = 0;
+
+	s->r = tuck_sendfile(s->to, s->file, &at, MEGA, patience());
+}
+
+/* The file's number is a stranger's when there is room. */
+TEST(sendfile_of_what_was_closed_meanwhile)
+{
+	static char buf[65536];
+	struct sending s = { .file = mega_file(5) };
+	int fd[2], secret = mega_file(6);
+	tuck_id id;
+
+	stream_pair(fd);
+	CHECK_EQ(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
+	CHECK_EQ(fcntl(fd[0], F_SETFL, O_NONBLOCK), 0);
+	stuff(fd[1]);
+	s.to = fd[1];
+	id = tuck_go(send_file, &s);
+	settle();
+	CHECK_EQ(tuck_fd_close(s.file), 0);
+	CHECK_EQ(dup2(secret, s.file), s.file);
+	while (tuck_read(fd[0], buf, sizeof(buf), TUCK_NOWAIT) > 0)
+		;
+	finish(id);
+	CHECK_EQ(s.r, -EBADF);
+}
+
 /* -- errors -- */
 
 static volatile sig_atomic_t pipe_signals;

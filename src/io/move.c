@@ -11,6 +11,11 @@
 
 #define COPY_MAX 16384
 
+/* One end: its number, and what its last look gave for the next. */
+struct end {
+	int fd, seen;
+};
+
 /* sendfile(2), splice(2) and writev(2) have no MSG_NOSIGNAL. */
 static sigset_t sigpipe(void)
 {
@@ -83,21 +88,34 @@ static tuck__noinline ssize_t copy_file(int fd, struct tuck__fd *f, int file_fd,
 	return r;
 }
 
-static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
-					   size_t n, tuck_ns deadline,
-					   int woken)
+/* It is not waited for, but its number may be a stranger's after a wait. */
+static int look_at_file(struct end *e)
+{
+	int now = tuck__fd_closing(e->fd);
+
+	if (now >= 0 && e->seen != TUCK__FD_FIRST && e->seen != now)
+		return -EBADF;
+	e->seen = now;
+	return now < 0 ? now : 0;
+}
+
+static tuck__noinline ssize_t try_sendfile(int fd, struct end *file,
+					   int64_t *offset, size_t n,
+					   tuck_ns deadline, int woken)
 {
 	struct tuck__fd *f;
 	ssize_t r = tuck__try(fd, deadline, woken, &f);
 	sigset_t was;
 
+	if (r == 0)
+		r = look_at_file(file);
 	if (r < 0)
 		return r;
 	block_sigpipe(&was);
 	do
 		r = f->bits & TUCK__FD_BLOCKS ?
-			    copy_file(fd, f, file_fd, offset, n) :
-			    sendfile(fd, file_fd, offset, n);
+			    copy_file(fd, f, file->fd, offset, n) :
+			    sendfile(fd, file->fd, offset, n);
 	while (r < 0 && errno == EINTR);
 	r = r < 0 ? -errno : r;
 	unblock_sigpipe(&was, r, n);
@@ -107,21 +125,17 @@ static tuck__noinline ssize_t try_sendfile(int fd, int file_fd, int64_t *offset,
 ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 		      tuck_ns deadline)
 {
+	struct end file = { file_fd, TUCK__FD_FIRST };
 	ssize_t r = TUCK__FD_FIRST;
 
 	do
-		r = try_sendfile(fd, file_fd, offset, n, deadline, (int)r);
+		r = try_sendfile(fd, &file, offset, n, deadline, (int)r);
 	while (tuck__would_block(r, deadline) &&
 	       (r = tuck__wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
 }
 
 /* -- splice -- */
-
-/* One end: its number, and what its last look gave for the next. */
-struct end {
-	int fd, seen;
-};
 
 /*
  * SPLICE_F_NONBLOCK is about pipes. What comes from elsewhere is there when
