@@ -76,6 +76,24 @@ TEST(open_makes_a_file)
 		 -EEXIST);
 }
 
+/* The number was a socket's, which another proc has closed. */
+TEST(open_gets_a_number_with_a_past)
+{
+	int pair[2], fd;
+	char c = 0;
+
+	use_dir();
+	CHECK_EQ(mkfifo(in_dir("fifo"), 0600), 0);
+	CHECK_EQ(tuck_unix_pair(SOCK_STREAM, pair), 0);
+	CHECK_EQ(tuck_read(pair[0], &c, 1, 1), -ETIMEDOUT);
+	close(pair[0]);
+	fd = tuck_file_open(in_dir("fifo"), O_RDWR | O_NONBLOCK, 0, patience());
+	CHECK_EQ(fd, pair[0]);
+	CHECK_EQ(tuck_write(fd, "x", 1, patience()), 1);
+	CHECK_EQ(tuck_read(fd, &c, 1, patience()), 1);
+	CHECK_EQ(c, 'x');
+}
+
 TEST(open_errors)
 {
 	CHECK_EQ(tuck_file_open(NULL, O_RDONLY, 0, TUCK_FOREVER), -EINVAL);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "io/offload.h"
+#include "io/poller.h"
 
 struct call {
 	struct tuck_file_info info;
@@ -74,10 +75,20 @@ static tuck__noinline struct tuck__call *open_job(const char *path, int flags,
 	return job;
 }
 
+/* If its number was closed behind our back. */
+static tuck__noinline int opened(int fd)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	if (fd >= 0 && s->io && tuck__fd_known(s->io, fd))
+		tuck__fd_adopt(s, fd, 0);
+	return fd;
+}
+
 int tuck_file_open(const char *path, int flags, unsigned mode, tuck_ns deadline)
 {
 	TUCK__REQUIRE(path, -EINVAL);
-	return tuck__call_do(open_job(path, flags, mode), deadline);
+	return opened(tuck__call_do(open_job(path, flags, mode), deadline));
 }
 
 /* -- stat -- */
