@@ -401,6 +401,23 @@ static int watched(void)
 	return n;
 }
 
+static void send_on(int to, int passed)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec iov = { (char[]){ 'x' }, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &passed, sizeof(int));
+	CHECK_EQ(tuck_sendmsg(to, &msg, 0, patience()), 1);
+}
+
 TEST(a_duplicate_that_lives_on_is_not_watched)
 {
 	int pair[2], copy_of, before;
@@ -421,6 +438,13 @@ TEST(a_duplicate_that_lives_on_is_not_watched)
 	CHECK_EQ(tuck_read(pair[0], &c, 1, 1), -ETIMEDOUT);
 	CHECK_EQ(watched(), before);
 	CHECK_EQ(tuck_unix_send(fd[0], "x", 1, pair, 1, patience()), 1);
+	CHECK_EQ(tuck_fd_close(pair[0]), 0);
+	CHECK_EQ(watched(), before - 1);
+	/* The same with control data of the program's. */
+	connection(pair);
+	CHECK_EQ(tuck_read(pair[0], &c, 1, 1), -ETIMEDOUT);
+	CHECK_EQ(watched(), before);
+	send_on(fd[0], pair[0]);
 	CHECK_EQ(tuck_fd_close(pair[0]), 0);
 	CHECK_EQ(watched(), before - 1);
 }

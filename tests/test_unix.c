@@ -448,6 +448,32 @@ TEST(a_descriptor_with_an_old_number)
 	CHECK_EQ(late, 1);
 }
 
+/* The same with control data, which the program reads itself. */
+TEST(control_data_with_an_old_number)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	int fd[2], old[2], pipes[2], got;
+	char c;
+	struct iovec iov = { &c, 1 };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = sizeof(control) };
+
+	CHECK_EQ(tuck_unix_pair(SOCK_STREAM, fd), 0);
+	CHECK_EQ(tuck_unix_pair(SOCK_STREAM, old), 0);
+	pipe_pair(pipes);
+	CHECK_EQ(tuck_read(old[0], &c, 1, 1), -ETIMEDOUT);
+	CHECK_EQ(tuck_unix_send(fd[0], "x", 1, pipes, 1, patience()), 1);
+	close(old[0]);
+	CHECK_EQ(tuck_recvmsg(fd[1], &msg, 0, patience()), 1);
+	CHECK_EQ(CMSG_FIRSTHDR(&msg)->cmsg_type, SCM_RIGHTS);
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
+	CHECK_EQ(got, old[0]);
+	raw_write(pipes[1], "y", 1);
+	CHECK_EQ(tuck_read(got, &c, 1, patience()), 1);
+}
+
 /* -- who it is -- */
 
 TEST(credentials)

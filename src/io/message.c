@@ -17,6 +17,47 @@ static inline bool reads(int flags)
 	return !(flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB | MSG_ERRQUEUE));
 }
 
+/* -- descriptors that come or go with them -- */
+
+static void come(struct tuck__sched *s, int fd)
+{
+	tuck__fd_adopt(s, fd, 0);
+}
+
+static tuck__noinline void each_fd(const struct msghdr *of,
+				   void (*fn)(struct tuck__sched *s, int fd))
+{
+	struct msghdr *msg = (struct msghdr *)(uintptr_t)of;
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+
+	for (; c; c = CMSG_NXTHDR(msg, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		int fd;
+
+		if (!tuck__has_fds(c))
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+			fn(tuck__tls, fd);
+		}
+	}
+}
+
+static inline void came(const struct msghdr *msg)
+{
+	if (tuck__unlikely(msg->msg_controllen > 0))
+		each_fd(msg, come);
+}
+
+/* Closing ours will not be the end of them. */
+static inline void went(const struct msghdr *msg)
+{
+	if (tuck__unlikely(msg->msg_controllen > 0))
+		each_fd(msg, tuck__fd_share);
+}
+
+/* -- one try -- */
+
 tuck__noinline ssize_t tuck__try_recvmsg(int fd, struct msghdr *msg, int flags,
 					 tuck_ns deadline, int woken)
 {
@@ -39,6 +80,7 @@ tuck__noinline ssize_t tuck__try_recvmsg(int fd, struct msghdr *msg, int flags,
 	while (r < 0 && errno == EINTR);
 	if (r < 0)
 		return -errno;
+	came(msg);
 	return tuck__input_came(f, r, asked);
 }
 
@@ -55,7 +97,10 @@ tuck__noinline ssize_t tuck__try_sendmsg(int fd, const struct msghdr *msg,
 	do
 		r = sendmsg(fd, msg, flags | TUCK__SEND_FLAGS);
 	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
+	if (r < 0)
+		return -errno;
+	went(msg);
+	return r;
 }
 
 tuck__noinline int tuck__wait_named(int fd, const void *name, tuck_ns deadline)
@@ -191,6 +236,8 @@ static tuck__noinline int try_recvmmsg(int fd, struct mmsghdr *msgs, int n,
 		r = recvmmsg(fd, msgs, at_most(n),
 			     flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC, NULL);
 	while (r < 0 && errno == EINTR);
+	for (int i = 0; i < r; i++)
+		came(&msgs[i].msg_hdr);
 	return r < 0 ? -errno : r;
 }
 
@@ -221,6 +268,8 @@ static tuck__noinline int try_sendmmsg(int fd, struct mmsghdr *msgs, int n,
 	do
 		r = sendmmsg(fd, msgs, at_most(n), flags | TUCK__SEND_FLAGS);
 	while (r < 0 && errno == EINTR);
+	for (int i = 0; i < r; i++)
+		went(&msgs[i].msg_hdr);
 	return r < 0 ? -errno : r;
 }
 

@@ -3,9 +3,21 @@
 #ifndef TUCK__MESSAGE_H
 #define TUCK__MESSAGE_H
 
+#include <stdbool.h>
 #include <tuck/messages.h>
 
-/* One try, as the tasklet goes on: the result, or a negative error. */
+#define TUCK__SCM_PIDFD 4	/* which libc may not know */
+
+static inline bool tuck__has_fds(const struct cmsghdr *c)
+{
+	return c->cmsg_level == SOL_SOCKET &&
+	       (c->cmsg_type == SCM_RIGHTS || c->cmsg_type == TUCK__SCM_PIDFD);
+}
+
+/*
+ * One try, as the tasklet goes on: the result, or a negative error. What is
+ * known of the descriptors that came or went with it is right then.
+ */
 ssize_t tuck__try_recvmsg(int fd, struct msghdr *msg, int flags,
 			  tuck_ns deadline, int woken);
 ssize_t tuck__try_sendmsg(int fd, const struct msghdr *msg, int flags,

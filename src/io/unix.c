@@ -17,17 +17,8 @@
 
 #define FD_BYTES	CMSG_SPACE(TUCK_FDS_MAX * sizeof(int))
 #define OTHER_BYTES	512	/* credentials, a label, if those are on */
-#define PIDFD		4	/* SCM_PIDFD, which libc may not know */
 
 /* -- send -- */
-
-/* Closing ours will not be the end of them. */
-static void share(const int *fds, int n)
-{
-	for (int i = 0; i < n; i++)
-		if (fds[i] >= 0)
-			tuck__fd_share(tuck__tls, fds[i]);
-}
 
 static void lay(struct msghdr *msg, char *control, const int *fds, int n)
 {
@@ -51,16 +42,12 @@ static tuck__noinline ssize_t try_send(int fd, const struct iovec *iov,
 		.msg_iov = (struct iovec *)(uintptr_t)iov,
 		.msg_iovlen = 1,
 	};
-	ssize_t r;
 
 	TUCK__REQUIRE(n_fds >= 0 && n_fds <= TUCK_FDS_MAX, -EINVAL);
 	TUCK__REQUIRE(n_fds == 0 || (fds && iov->iov_len > 0), -EINVAL);
 	if (n_fds)
 		lay(&msg, control, fds, n_fds);
-	r = tuck__try_sendmsg(fd, &msg, 0, deadline, woken);
-	if (r >= 0)
-		share(fds, n_fds);
-	return r;
+	return tuck__try_sendmsg(fd, &msg, 0, deadline, woken);
 }
 
 ssize_t tuck_unix_send(int fd, const void *buf, size_t n, const int *fds,
@@ -87,11 +74,10 @@ static int descriptors(struct msghdr *msg, int fds[])
 	for (; c; c = CMSG_NXTHDR(msg, c)) {
 		size_t bytes = c->cmsg_len - CMSG_LEN(0);
 
-		if (c->cmsg_level != SOL_SOCKET ||
-		    (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != PIDFD))
+		if (!tuck__has_fds(c))
 			continue;
 		memcpy(&fds[n], CMSG_DATA(c), bytes);
-		if (c->cmsg_type == PIDFD)
+		if (c->cmsg_type == TUCK__SCM_PIDFD)
 			close(fds[n]);
 		else
 			n += (int)(bytes / sizeof(int));
@@ -116,8 +102,6 @@ static ssize_t unpack(struct msghdr *msg, ssize_t r, int *ret_fds, int *n_fds)
 		return refuse(fds, n, -EMFILE);
 	if (n > *n_fds || msg->msg_flags & MSG_TRUNC)
 		return refuse(fds, n, -EMSGSIZE);
-	for (int i = 0; i < n; i++)
-		tuck__fd_adopt(tuck__tls, fds[i], 0);
 	if (n > 0)
 		memcpy(ret_fds, fds, (size_t)n * sizeof(int));
 	*n_fds = n;
