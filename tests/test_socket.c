@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Attributes and options of sockets, half-close, splice, accept's ends. */
 #include <errno.h>
+#include <linux/net_tstamp.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -252,6 +253,35 @@ TEST(splice_to_what_was_closed_meanwhile)
 	raw_write(pipes[1], "x", 1);
 	finish(id);
 	CHECK_EQ(c.end, -EBADF);
+}
+
+/* Notes of what was sent lie there, which poll(2) takes for an error. */
+static void splice_beside_notes(void (*make)(int fd[2]))
+{
+	int on = SOF_TIMESTAMPING_TX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE;
+	int pipes[2];
+	struct pollfd p = { .events = 0 };
+
+	make(fd);
+	pipe_pair(pipes);
+	p.fd = fd[1];
+	if (setsockopt(fd[1], SOL_SOCKET, SO_TIMESTAMPING, &on, sizeof(on)) < 0)
+		SKIP("no notes of times");
+	raw_write(fd[1], "x", 1);
+	arrives(fd[0]);
+	if (poll(&p, 1, 1000) != 1)
+		SKIP("no note has come");
+	CHECK_EQ(p.revents, POLLERR);
+	CHECK_EQ(tuck_splice(fd[1], pipes[1], 10, tuck_after(TUCK_MS(5))),
+		 -ETIMEDOUT);
+	raw_write(fd[0], "y", 1);
+	CHECK_EQ(tuck_splice(fd[1], pipes[1], 10, patience()), 1);
+}
+
+TEST(splice_beside_notes_keeps_to_its_deadline)
+{
+	splice_beside_notes(connection);
+	splice_beside_notes(tcp_pair);		/* which block */
 }
 
 TEST(splice_without_a_pipe_or_a_reader)

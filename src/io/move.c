@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What moves bytes without a buffer of the program's: sendfile, splice. */
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -10,6 +11,7 @@
 #include "io/try.h"
 
 #define COPY_MAX 16384
+#define SOON TUCK_US(50)
 
 /* One end: its number, and what its last look gave for the next. */
 struct end {
@@ -137,9 +139,18 @@ ssize_t tuck_sendfile(int fd, int file_fd, int64_t *offset, size_t n,
 
 /* -- splice -- */
 
+/* -EAGAIN: to splice from it would block. */
+static int look_for_input(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
 /*
  * SPLICE_F_NONBLOCK is about pipes. What comes from elsewhere is there when
- * poll(2) says so; how much an output takes, poll(2) does not say.
+ * poll(2) says so, but of a socket that may be about its error queue; how much
+ * an output takes, poll(2) does not say.
  */
 static int see_to_borrowed(int fd, struct tuck__fd *f, int events)
 {
@@ -149,6 +160,8 @@ static int see_to_borrowed(int fd, struct tuck__fd *f, int events)
 		return 0;
 	if (events == TUCK_WRITABLE)
 		return tuck__fd_unblock(fd, f);
+	if (f->bits & TUCK__FD_SOCKET)
+		return look_for_input(fd);
 	return tuck__borrowed_ready(fd, events) ? 0 : -errno;
 }
 
@@ -191,19 +204,28 @@ static tuck__noinline ssize_t try_splice(struct end *from, struct end *to,
 	return r < 0 ? r : splice_once(from->fd, to->fd, n);
 }
 
+/* An error that splice(2) does not tell lies in a socket's error queue. */
+static bool lacks(int fd, short events)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return poll(&p, 1, 0) == 0 || p.revents == POLLERR;
+}
+
 /* splice(2) does not say which end was not ready. */
 static tuck__noinline int wait_for_either(const struct end *from,
 					  const struct end *to,
 					  tuck_ns deadline)
 {
-	if (tuck__ready_events(from->fd, TUCK_READABLE) == -EAGAIN)
+	if (lacks(from->fd, POLLIN | POLLRDHUP))
 		return tuck__fd_park(tuck__tls, from->fd, TUCK_READABLE,
 				     deadline);
-	if (tuck__ready_events(to->fd, TUCK_WRITABLE) == -EAGAIN)
+	if (lacks(to->fd, POLLOUT))
 		return tuck__fd_park(tuck__tls, to->fd, TUCK_WRITABLE,
 				     deadline);
-	tuck_yield();		/* both are, by now */
-	return 0;
+	if (deadline <= tuck_now())
+		return -ETIMEDOUT;
+	return tuck_sleep(tuck_after(SOON));	/* both are, by now */
 }
 
 ssize_t tuck_splice(int from_fd, int to_fd, size_t n, tuck_ns deadline)
