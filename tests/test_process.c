@@ -698,6 +698,62 @@ TEST(a_child_of_another_proc)
 	WAIT_FOR(childless());
 }
 
+static void spawn_with_pipe(void *arg)
+{
+	struct tuck_process_attr attr = { .in = TUCK_PIPE };
+
+	(void)arg;
+	foreign = spawn(&attr, ARGV("true"));
+}
+
+TEST(a_pipe_that_changes_hands_raises_no_signal)
+{
+	int proc = tuck_proc_start(NULL, spawn_with_pipe, NULL);
+
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	ended(foreign);
+	CHECK_EQ(tuck_write(tuck_process_fd(foreign, 0), "x", 1, patience()),
+		 -EPIPE);
+	tuck_process_free(foreign);
+}
+
+static void spawn_three(void *arg)
+{
+	struct tuck_process_attr attr = { .in = TUCK_PIPE };
+	struct tuck_process **p = arg;
+
+	p[0] = spawn(&attr, ARGV("sleep", "1000"));
+	p[1] = spawn(&attr, ARGV("sleep", "1000"));
+	p[2] = spawn(&attr, SH("exit 3"));
+	ended(p[2]);
+}
+
+/* A proc that ends takes its table along; here the numbers are others'. */
+TEST(children_of_a_table_that_is_gone)
+{
+	struct tuck_proc_attr attr = { .own_fds = 1 };
+	struct tuck_process *p[3];
+	int proc, pair[2], fds;
+
+	NOT_UNDER_TSAN("it takes tables for one");
+	fds_with_poller();
+	proc = tuck_proc_start(&attr, spawn_three, p);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+	for (int i = 0; i < 20; i++)
+		stream_pair(pair);
+	fds = count_fds();
+	tuck_process_free(p[0]);
+	CHECK_EQ(tuck_process_fd(p[1], 0), -EBADF);
+	CHECK_EQ(tuck_process_kill(p[1], SIGTERM), 0);
+	CHECK_EQ(ended(p[1]).signum, SIGTERM);
+	tuck_process_free(p[1]);
+	CHECK_EQ(ended(p[2]).code, 3);
+	CHECK_EQ(tuck_process_kill(p[2], SIGTERM), -ESRCH);
+	tuck_process_free(p[2]);
+	WAIT_FOR(childless());
+	WAIT_FOR(count_fds() == fds);
+}
+
 /* -- run -- */
 
 TEST(run_feeds_and_reads_at_once)

@@ -6,7 +6,9 @@
  * by wait(2) or by ignoring SIGCHLD, takes these too: then -ECHILD.
  *
  * A handle belongs to the proc that spawned it; its calls return -EXDEV on
- * others. When that proc has ended, it belongs to the next one that uses it.
+ * others. When that proc has ended, it belongs to the next one that uses it,
+ * whose call may give -ENOMEM, or -EMFILE; if the two do not have the same
+ * descriptor table, the pipes are gone.
  */
 #ifndef TUCK_PROCESS_H
 #define TUCK_PROCESS_H

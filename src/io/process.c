@@ -35,6 +35,7 @@ struct tuck_process {
 	tuck_id home;			/* its proc's main tasklet */
 	pid_t pid;
 	uint32_t forks;			/* of its parent */
+	uint32_t fd_table;		/* of these: */
 	int pidfd, ends[3];
 	bool leads;			/* a group */
 	bool ended, gone;
@@ -81,11 +82,63 @@ static int belongs(const struct tuck_process *p, const struct tuck__sched *s)
 	return -EXDEV;
 }
 
-/* The same for a call that may change it. */
-static int enter(struct tuck_process *p, const struct tuck__sched *s)
+/* With an entry, or -ENOMEM: that it is a pipe must not be forgotten. */
+static int adopt_one(struct tuck__sched *s, int fd, uint32_t bits)
+{
+	struct tuck__fd *f;
+	int r = tuck__fd_get_again(s, fd, TUCK__FD_FIRST, &f);
+
+	if (r == 0)
+		tuck__fd_adopt(s, fd, bits | TUCK__FD_NEW);
+	return r;
+}
+
+static int adopt(struct tuck__sched *s, struct tuck_process *p)
+{
+	int r = p->pidfd < 0 ? 0 : adopt_one(s, p->pidfd, 0);
+
+	for (int i = 0; i < 3 && r == 0; i++)
+		if (p->ends[i] >= 0)
+			r = adopt_one(s, p->ends[i],
+				      i == 0 ? TUCK__FD_PIPE : 0);
+	return r;
+}
+
+/* Nobody has taken its status, so its number is no stranger's. */
+static bool is_child(int pidfd)
+{
+	siginfo_t info;
+
+	return waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
+		      WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* What it had is of another table, where the same numbers are others. */
+static int find_again(struct tuck_process *p)
+{
+	p->pidfd = p->ends[0] = p->ends[1] = p->ends[2] = -1;
+	if (!p->ended) {
+		p->pidfd = pidfd_open(p->pid);
+		if (p->pidfd < 0 && errno != ESRCH)
+			return -errno;
+		p->ended = p->pidfd < 0 || !is_child(p->pidfd);
+		p->error = p->ended ? -ECHILD : 0;
+	}
+	p->fd_table = tuck__fd_table;
+	return 0;
+}
+
+/* As belongs(), and it is this proc's from now on: 0 or an error. */
+static int enter(struct tuck_process *p, struct tuck__sched *s)
 {
 	int r = belongs(p, s);
 
+	if (r < 0 || p->home == s->main_id)
+		return r;
+	if (p->fd_table != tuck__fd_table)
+		r = find_again(p);
+	if (r == 0)
+		r = adopt(s, p);
 	if (r == 0)
 		p->home = s->main_id;
 	return r;
@@ -136,22 +189,26 @@ static void close_end(struct tuck_process *p, int which)
 	p->ends[which] = -1;
 }
 
+/* Where there was no descriptor to be had for it. */
+static void end_by_number(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 static void end_it(struct tuck_process *p)
 {
+	if (!p->ended && is_ours(p) && p->pidfd < 0) {
+		end_by_number(p->pid);
+		return;
+	}
 	if (p->ended || !is_ours(p) || send_signal(p, SIGKILL) == -ESRCH) {
 		tuck_fd_close(p->pidfd);
 		return;
 	}
 	tuck__fd_retire(p->pidfd);
 	tuck__process_reap(p->pidfd);
-}
-
-/* Of one that has just been started, and cannot be had otherwise. */
-static void end_by_number(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
 }
 
 static void forget(struct tuck_process *p)
@@ -184,7 +241,7 @@ void tuck_process_free(struct tuck_process *p)
 {
 	if (!p)
 		return;
-	if (enter(p, tuck__sched()) < 0)
+	if (enter(p, tuck__sched()) == -EXDEV)
 		tuck__fatal("process %d is freed by another proc than the one "
 			    "that spawned it",
 			    (int)p->pid);
@@ -201,29 +258,6 @@ static int own(struct tuck__sched *s, struct tuck_process *p)
 		return -ENOMEM;
 	p->owner = s->current;
 	return 0;
-}
-
-/* With an entry, or -ENOMEM: that it is a pipe must not be forgotten. */
-static int adopt_one(struct tuck__sched *s, int fd, uint32_t bits)
-{
-	struct tuck__fd *f;
-	int r = tuck__fd_get_again(s, fd, TUCK__FD_FIRST, &f);
-
-	if (r == 0)
-		tuck__fd_adopt(s, fd, bits | TUCK__FD_NEW);
-	return r;
-}
-
-/* What can fail now that there is a child: it is killed then. */
-static int adopt(struct tuck__sched *s, struct tuck_process *p)
-{
-	int r = p->pidfd < 0 ? -errno : adopt_one(s, p->pidfd, 0);
-
-	for (int i = 0; i < 3 && r == 0; i++)
-		if (p->ends[i] >= 0)
-			r = adopt_one(s, p->ends[i],
-				      i == 0 ? TUCK__FD_PIPE : 0);
-	return r;
 }
 
 static bool is_valid(const struct tuck_process_attr *attr)
@@ -246,13 +280,10 @@ static int start(struct tuck__sched *s, struct tuck_process *p,
 	if (r < 0)
 		return r;
 	p->pidfd = pidfd_open(p->pid);
-	r = adopt(s, p);
+	r = p->pidfd < 0 ? -errno : adopt(s, p);
 	if (r == 0)
 		return 0;
-	if (p->pidfd >= 0)
-		end_it(p);
-	else
-		end_by_number(p->pid);
+	end_it(p);
 	for (int i = 0; i < 3; i++)
 		close_end(p, i);
 	return r;
@@ -279,6 +310,7 @@ int tuck_process_spawn(struct tuck_process **ret_process,
 	p->users = 1;
 	p->home = s->main_id;
 	p->forks = tuck__forks;
+	p->fd_table = tuck__fd_table;
 	p->leads = attr->group || attr->session;
 	r = attr->owned ? own(s, p) : 0;
 	if (r == 0) {
@@ -302,7 +334,7 @@ pid_t tuck_process_pid(const struct tuck_process *p)
 
 int tuck_process_fd(const struct tuck_process *p, int which)
 {
-	int r = belongs(p, tuck__sched());
+	int r = enter((struct tuck_process *)(uintptr_t)p, tuck__sched());
 
 	if (r < 0)
 		return r;
@@ -348,8 +380,10 @@ static tuck__noinline int try_wait(struct tuck_process *p, int pidfd,
 {
 	siginfo_t info = { .si_pid = 0 };
 	struct tuck__fd *f;
-	int r = tuck__fd_get_again(tuck__tls, pidfd, woken, &f);
+	int r = 0;
 
+	if (woken != TUCK__FD_FIRST || !p->ended)
+		r = tuck__fd_get_again(tuck__tls, pidfd, woken, &f);
 	if (r < 0)
 		return r;
 	if (!p->ended && waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &info,
