@@ -512,6 +512,39 @@ TEST(a_late_call_is_gone_in_a_fork_s_child)
 	WAIT_FOR(!is_open(fd[0]));
 }
 
+static atomic_int left_one;
+
+static void leave_and_close(void *arg)
+{
+	int fd = *(int *)arg;
+
+	leave_read(fd, 1);
+	CHECK_EQ(tuck_fd_close(fd), 0);
+	atomic_store(&left_one, 1);
+}
+
+/* There the number is not of the child's table. */
+TEST(a_late_call_of_another_table_closes_nothing_in_a_child)
+{
+	int fd[2], proc, status;
+	struct tuck_proc_attr attr = { .own_fds = 1, .fds = fd, .n_fds = 1 };
+	pid_t pid;
+
+	NOT_UNDER_SANITIZERS("a thread may have their locks");
+	pipe_pair(fd);
+	proc = tuck_proc_start(&attr, leave_and_close, fd);
+	CHECK(proc >= 0);
+	WAIT_FOR(atomic_load(&left_one) == 1);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0)
+		_exit(!is_open(fd[0]));
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	raw_write(fd[1], "xyz", 3);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
 static char short_buf[8] = "zzzzzzz";
 
 static void read_short(void *arg)

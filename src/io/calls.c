@@ -366,7 +366,7 @@ static void orphan(struct tuck__call *call)
 	call->discard = NULL;
 	call->out_bytes = 0;		/* half of it may be there */
 	left = end_call(call, -ECANCELED, &fd);
-	if (fd >= 0)
+	if (fd >= 0 && call->fd_table == tuck__fd_table)
 		close(fd);
 	if (left && !tuck__worker_runs(call))
 		call_free(call);
