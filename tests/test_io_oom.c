@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <tuck.h>
 
@@ -410,6 +411,31 @@ static int listen_and_connect(void)
 TEST(connecting_to_a_unix_listener)
 {
 	check_all(listen_and_connect);
+}
+
+static int connect_to_a_full_one(void)
+{
+	struct sockaddr_un sun = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	int first = socket(AF_UNIX, SOCK_STREAM, 0), r;
+	socklen_t len = sizeof(sa_family_t);
+	struct tuck_addr addr = { .len = sizeof(addr.sa) };
+	char text[TUCK_ADDR_TEXT];
+
+	CHECK_EQ(bind(listener, (const void *)&sun, len), 0);
+	CHECK_EQ(listen(listener, 0), 0);
+	CHECK_EQ(getsockname(listener, (void *)&addr.sa, &addr.len), 0);
+	CHECK_EQ(connect(first, (const void *)&addr.sa, addr.len), 0);
+	r = tuck_connect(tuck_addr_format(&addr, text, sizeof(text)), NULL,
+			 tuck_after(TUCK_US(10)));
+	close(listener);
+	close(first);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
+TEST(connecting_to_a_full_unix_listener)
+{
+	check_all(connect_to_a_full_one);
 }
 
 static void count_up(void *arg)

@@ -116,6 +116,14 @@ static tuck__noinline int start_numeric(const char *text,
 	return r < 0 ? r : tuck__connect_start(&addr, attr, ret_fd);
 }
 
+/* It may not be known yet: where it was opened, there was no memory. */
+static tuck__noinline int look_up(int fd)
+{
+	struct tuck__fd *f;
+
+	return tuck__fd_get_again(tuck__tls, fd, TUCK__FD_FIRST, &f);
+}
+
 /* A Unix listener had no room: once more. */
 static tuck__noinline int connect_again(int fd, const char *text)
 {
@@ -134,7 +142,9 @@ static int connected(int fd, int r, const char *text, tuck_ns deadline)
 	if (!pending)
 		return -ENOMEM;
 	while (tuck__would_block(r, deadline)) {
-		r = tuck__fd_park_named(tuck__tls, fd, deadline);
+		r = look_up(fd);
+		if (r == 0)
+			r = tuck__fd_park_named(tuck__tls, fd, deadline);
 		if (r >= 0)
 			r = connect_again(fd, text);
 	}
