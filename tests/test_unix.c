@@ -84,6 +84,19 @@ TEST(packets_have_bounds)
 	CHECK_EQ(tuck_recv_from(fd[1], buf, 4, NULL, patience()), 0);
 }
 
+/* As writev(2), but not write(2): else the other end took it for the end. */
+TEST(a_writev_of_nothing_is_no_packet)
+{
+	struct iovec iov[2] = { { NULL, 0 }, { NULL, 0 } };
+	int fd[2];
+	char c;
+
+	CHECK_EQ(tuck_unix_pair(SOCK_SEQPACKET, fd), 0);
+	CHECK_EQ(tuck_writev(fd[0], iov, 2, patience()), 0);
+	CHECK_EQ(tuck_writev(fd[0], NULL, 0, patience()), 0);
+	CHECK_EQ(tuck_read(fd[1], &c, 1, TUCK_NOWAIT), -EAGAIN);
+}
+
 TEST(datagrams_with_names)
 {
 	struct tuck_socket_attr attr = { .kind = SOCK_DGRAM };

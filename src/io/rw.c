@@ -139,7 +139,7 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 		return r;
 	TUCK__REQUIRE(tuck__buffers_valid(iov, n), -EINVAL);
 	do
-		if (f->bits & TUCK__FD_SOCKET)
+		if (f->bits & TUCK__FD_SOCKET && tuck__total(iov, (size_t)n))
 			r = send_from(fd, iov, n);
 		else if (borrowed(f))
 			r = tuck__borrowed_writev(fd, f, iov, n);
