@@ -956,12 +956,12 @@ TEST(those_who_always_yield_do_not_starve_io_and_timers)
 
 /* -- when the kernel refuses -- */
 
-static void refuse_epoll_ctl(int err)
+static void refuse(long call, int err)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)err),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -1004,7 +1004,7 @@ TEST(refused_registration_is_an_error)
 	stream_pair(fd);
 	stream_pair(other);
 	CHECK_EQ(tuck_read(other[0], &c, 1, 1), -ETIMEDOUT);
-	refuse_epoll_ctl(ENOSPC);
+	refuse(SYS_epoll_ctl, ENOSPC);
 	id = tuck_go(read_refused, &fd[0]);
 	for (int i = 0; i < 3; i++)
 		tuck_go(scribble, NULL);
@@ -1015,4 +1015,23 @@ TEST(refused_registration_is_an_error)
 	CHECK_EQ(tuck_fd_close(fd[0]), 0);
 	raw_write(other[1], "y", 1);
 	CHECK_EQ(tuck_read(other[0], &c, 1, TUCK_FOREVER), 1);
+}
+
+/* Old kernels, and filters that are older than the kernel. */
+TEST(a_wait_without_the_latest_call)
+{
+	const int errors[] = { ENOSYS, EPERM };
+	int fd[2];
+	char c;
+
+	pipe_pair(fd);
+	for (int i = 0; i < 2; i++) {
+		refuse(SYS_epoll_pwait2, errors[i]);
+		CHECK_EQ(tuck_read(fd[0], &c, 1, tuck_after(TUCK_US(10))),
+			 -ETIMEDOUT);
+		raw_write(fd[1], "x", 1);
+		CHECK_EQ(tuck_fd_wait(fd[0], TUCK_READABLE, patience()),
+			 TUCK_READABLE);
+		CHECK_EQ(tuck_read(fd[0], &c, 1, patience()), 1);
+	}
 }
