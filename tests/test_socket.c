@@ -478,3 +478,41 @@ TEST(a_duplicate_that_lives_on_is_not_watched)
 	CHECK_EQ(tuck_fd_close(pair[0]), 0);
 	CHECK_EQ(watched(), before - 1);
 }
+
+/* One of ours that waits, and is watched: how many are. */
+static int watched_one(int pair[2])
+{
+	char c;
+
+	connection(pair);
+	CHECK_EQ(tuck_read(pair[0], &c, 1, 1), -ETIMEDOUT);
+	return watched();
+}
+
+TEST(what_a_child_has_is_not_watched)
+{
+	struct tuck_process_attr attr = { .out = TUCK_NULL };
+	struct tuck_process *p;
+	int pair[2], before;
+
+	if (UNDER_VALGRIND)
+		SKIP("it knows no pidfd");
+	before = watched_one(pair);
+	if (before == 0)
+		SKIP("no /proc");
+	attr.in = pair[0];
+	CHECK_EQ(tuck_process_spawn(&p, &attr,
+				    (char *[]){ "sleep", "30", NULL }),
+		 0);
+	CHECK_EQ(tuck_fd_close(pair[0]), 0);
+	CHECK_EQ(watched(), before - 1);
+	tuck_process_free(p);
+	attr = (struct tuck_process_attr){ .fds = pair, .n_fds = 1 };
+	CHECK_EQ(watched_one(pair), before);
+	CHECK_EQ(tuck_process_spawn(&p, &attr,
+				    (char *[]){ "sleep", "30", NULL }),
+		 0);
+	CHECK_EQ(tuck_fd_close(pair[0]), 0);
+	CHECK_EQ(watched(), before - 1);
+	tuck_process_free(p);
+}

@@ -38,7 +38,7 @@ int tuck_fd_wait(int fd, int events, tuck_ns deadline);
 
 /*
  * Close a descriptor and wake those of this proc who wait on it, with
- * -EBADF. For a descriptor that was not made here, or was sent on, it is one
+ * -EBADF. For a descriptor that was not made here, or was given on, it is one
  * system call more, so that a duplicate which lives on causes no events here.
  * While a call of file.h that was begun still uses it, as one may whose caller
  * was late or killed, the number stays taken; the last such call closes it.

@@ -289,6 +289,18 @@ static int start(struct tuck__sched *s, struct tuck_process *p,
 	return r;
 }
 
+/* The child has the caller's descriptors, too. */
+static void share(struct tuck__sched *s, const struct tuck_process_attr *attr)
+{
+	const int standard[3] = { attr->in, attr->out, attr->err };
+
+	for (int i = 0; i < 3; i++)
+		if (standard[i] > 0)
+			tuck__fd_share(s, standard[i]);
+	for (int i = 0; i < attr->n_fds; i++)
+		tuck__fd_share(s, attr->fds[i]);
+}
+
 int tuck_process_spawn(struct tuck_process **ret_process,
 		       const struct tuck_process_attr *attr, char *const argv[])
 {
@@ -318,11 +330,13 @@ int tuck_process_spawn(struct tuck_process **ret_process,
 		if (r < 0)
 			disown(p);
 	}
-	if (r < 0)
+	if (r < 0) {
 		tuck__free(p);
-	else
-		*ret_process = p;
-	return r;
+		return r;
+	}
+	share(s, attr);
+	*ret_process = p;
+	return 0;
 }
 
 /* -- calls -- */
