@@ -516,3 +516,25 @@ TEST(what_a_child_has_is_not_watched)
 	CHECK_EQ(watched(), before - 1);
 	tuck_process_free(p);
 }
+
+static void wait_to_be_told(void *arg)
+{
+	CHECK_EQ(tuck_block(patience()), -ECANCELED);
+	CHECK_EQ(tuck_fd_close(*(int *)arg), 0);
+}
+
+TEST(what_a_proc_with_its_own_table_has_is_not_watched)
+{
+	int pair[2], before = watched_one(pair), proc, fd_of_proc = pair[0];
+	struct tuck_proc_attr attr = { .own_fds = 1, .fds = pair, .n_fds = 1 };
+
+	if (before == 0)
+		SKIP("no /proc");
+	NOT_UNDER_TSAN("it takes tables for one");
+	proc = tuck_proc_start(&attr, wait_to_be_told, &fd_of_proc);
+	CHECK(proc >= 0);
+	CHECK_EQ(tuck_fd_close(pair[0]), 0);
+	CHECK_EQ(watched(), before - 1);
+	CHECK_EQ(tuck_proc_cancel(proc), 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}

@@ -262,6 +262,15 @@ static bool valid(const struct tuck_proc_attr *attr)
 	return true;
 }
 
+/* The proc has the caller's descriptors in its own table, too. */
+static void share(const struct tuck_proc_attr *attr)
+{
+	struct tuck__sched *s = tuck__tls;
+
+	for (int i = 0; s && s->io && i < attr->n_fds; i++)
+		tuck__fd_share(s, attr->fds[i]);
+}
+
 int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 		     void *arg, void (*ended)(void *arg))
 {
@@ -287,6 +296,8 @@ int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
 		free_number(n);
 		return r;
 	}
+	if (attr && attr->own_fds)
+		share(attr);
 	return n;
 }
 
