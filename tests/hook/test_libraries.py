@@ -4,7 +4,8 @@
 Usage: test_libraries.py HOOK PROGRAM...
 
 HOOK is preloaded; a PROGRAM is with_curl or another one of this folder, or
-httpd. A server answers nobody until it holds the requests of all.
+httpd; linked_with_hiredis has the library, and what hooks it, linked in. A
+server answers nobody until it holds the requests of all.
 """
 import contextlib
 import glob
@@ -36,7 +37,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def crowd(name, where, held, let_go):
+def crowd(name, where, held, let_go, preload=HOOK):
     """All n ask at once, in one thread.
 
     held() says how many requests the server has and has not answered;
@@ -52,7 +53,7 @@ def crowd(name, where, held, let_go):
 
     with subprocess.Popen([program(name), str(where), str(MANY)],
                           stdout=subprocess.PIPE, text=True,
-                          env=dict(os.environ, LD_PRELOAD=HOOK)) as p:
+                          env=dict(os.environ, LD_PRELOAD=preload)) as p:
         try:
             until(holds_all)
             let_go()
@@ -125,9 +126,8 @@ def curl_of_httpd():
               lambda: h.fds() - before, lambda: None)
 
 
-@test
-def hiredis():
-    program("with_hiredis")
+def of_redis(name, **more):
+    program(name)
     need("redis-server", "redis-cli")
     port = free_port()
 
@@ -148,7 +148,17 @@ def hiredis():
     with tempfile.TemporaryDirectory() as top, \
             daemon("redis-server", "--port", port, "--bind", "127.0.0.1",
                    "--save", "", "--dir", top, ready=answers, stop=15):
-        crowd("with_hiredis", port, held, push)
+        crowd(name, port, held, push, **more)
+
+
+@test
+def hiredis():
+    of_redis("with_hiredis")
+
+
+@test
+def hiredis_linked():
+    of_redis("linked_with_hiredis", preload="")
 
 
 def as_user(name):
