@@ -15,6 +15,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -41,6 +42,7 @@ X(ssize_t, recvmsg, (int fd, struct msghdr *msg, int flags),		\
 	(fd, msg, flags))						\
 X(int, recvmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags,	\
 	struct timespec *limit), (fd, msgs, n, flags, limit))		\
+X(int, eventfd_read, (int fd, eventfd_t *value), (fd, value))		\
 X(ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n))	\
 X(ssize_t, writev, (int fd, const struct iovec *iov, int n), (fd, iov, n)) \
 X(ssize_t, send, (int fd, const void *buf, size_t n, int flags),	\
@@ -52,6 +54,7 @@ X(ssize_t, sendmsg, (int fd, const struct msghdr *msg, int flags),	\
 	(fd, msg, flags))						\
 X(int, sendmmsg, (int fd, struct mmsghdr *msgs, unsigned n, int flags),	\
 	(fd, msgs, n, flags))						\
+X(int, eventfd_write, (int fd, eventfd_t value), (fd, value))		\
 X(ssize_t, sendfile, (int fd, int file, off_t *offset, size_t n),	\
 	(fd, file, offset, n))						\
 X(ssize_t, sendfile64, (int fd, int file, off_t *offset, size_t n),	\

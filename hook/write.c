@@ -143,6 +143,14 @@ ssize_t __wrap_write(int fd, const void *buf, size_t n)
 	return r < 0 && errno == ENOTSOCK ? write_other(fd, buf, n) : r;
 }
 
+int __wrap_eventfd_write(int fd, eventfd_t value)
+{
+	if (!tuck__hook_on())
+		return __real_eventfd_write(fd, value);
+	return __wrap_write(fd, &value, sizeof(value)) == sizeof(value) ? 0 :
+									  -1;
+}
+
 /* -- several buffers -- */
 
 static size_t total(const struct iovec *iov, size_t n)

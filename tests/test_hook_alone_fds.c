@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Libc's calls on two descriptors at once, and odd ones: each waits alone. */
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/sendfile.h>
 
 #include "alone.h"
@@ -103,6 +104,49 @@ static void by_sendfile64(void)
 	fclose(f);
 }
 
+static const eventfd_t most = UINT64_MAX - 1;
+static int counter;
+
+static void empty_counter(void)
+{
+	counter = eventfd(0, 0);
+	CHECK(counter >= 0);
+}
+
+static void full_counter(void)
+{
+	empty_counter();
+	CHECK_EQ(eventfd_write(counter, most), 0);
+}
+
+static void count_three(void)
+{
+	CHECK_EQ(eventfd_write(counter, 3), 0);
+}
+
+static void take_most(void)
+{
+	eventfd_t value;
+
+	CHECK_EQ(eventfd_read(counter, &value), 0);
+	CHECK(value == most);
+}
+
+static void by_eventfd_read(void)
+{
+	eventfd_t value;
+
+	CHECK_EQ(eventfd_read(counter, &value), 0);
+	CHECK_EQ(value, 3);
+	close(counter);
+}
+
+static void by_eventfd_write(void)
+{
+	count_three();
+	by_eventfd_read();
+}
+
 HOOKED_TEST(descriptors)
 {
 	static const struct call calls[] = {
@@ -115,6 +159,8 @@ HOOKED_TEST(descriptors)
 		{ "splice to a full socket", pipe_to_full_socket,
 		  by_splice_after_much, drain_out },
 		{ "sendfile64", pipe_to_full_socket, by_sendfile64, drain_out },
+		{ "eventfd_read", empty_counter, by_eventfd_read, count_three },
+		{ "eventfd_write", full_counter, by_eventfd_write, take_most },
 	};
 
 	CHECK_ALONE(calls);
