@@ -436,6 +436,16 @@ TEST(sendfile_to_a_slow_reader)
 	}
 }
 
+/* Without a copy through a buffer, which takes 16,384 at a time. */
+TEST(sendfile_is_the_kernels_own)
+{
+	int fd[2], file = mega_file(5);
+	int64_t at = 0;
+
+	CHECK_EQ(tuck_unix_pair(SOCK_STREAM, fd), 0);
+	CHECK(tuck_sendfile(fd[0], file, &at, MEGA, TUCK_NOWAIT) > 16384);
+}
+
 TEST(sendfile_from_an_offset)
 {
 	int fd[2], file = mega_file(5);

@@ -279,6 +279,19 @@ static int same_file(int a, int b)
 
 static const int kinds[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET };
 
+TEST(pairs_are_as_all_of_ours)
+{
+	for (int kind = 0; kind < 3; kind++) {
+		int fd[2];
+
+		CHECK_EQ(tuck_unix_pair(kinds[kind], fd), 0);
+		for (int i = 0; i < 2; i++) {
+			CHECK(fcntl(fd[i], F_GETFL) & O_NONBLOCK);
+			CHECK(fcntl(fd[i], F_GETFD) & FD_CLOEXEC);
+		}
+	}
+}
+
 TEST(descriptors_arrive)
 {
 	for (int kind = 0; kind < 3; kind++) {
@@ -319,6 +332,39 @@ static void take(void *arg)
 
 	t->got = tuck_unix_recv(t->fd, t->buf, sizeof(t->buf), t->fds, &t->n,
 				patience());
+}
+
+/* In control data that the caller reads itself, of one message or many. */
+TEST(descriptors_in_control_data_close_on_exec)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	int fd[2], got;
+
+	CHECK_EQ(tuck_unix_pair(SOCK_DGRAM, fd), 0);
+	for (int many = 0; many < 2; many++) {
+		struct mmsghdr m = { .msg_hdr = {
+					     .msg_iov = &iov,
+					     .msg_iovlen = 1,
+					     .msg_control = control,
+					     .msg_controllen = sizeof(control),
+				     } };
+
+		CHECK_EQ(tuck_unix_send(fd[0], "x", 1, &(int){ 2 }, 1,
+					patience()),
+			 1);
+		if (many)
+			CHECK_EQ(tuck_recvmmsg(fd[1], &m, 1, 0, patience()), 1);
+		else
+			CHECK_EQ(tuck_recvmsg(fd[1], &m.msg_hdr, 0, patience()),
+				 1);
+		CHECK(CMSG_FIRSTHDR(&m.msg_hdr));
+		memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&m.msg_hdr)), sizeof(got));
+		CHECK(same_file(got, 2));
+		CHECK(fcntl(got, F_GETFD) & FD_CLOEXEC);
+		CHECK_EQ(tuck_fd_close(got), 0);
+	}
 }
 
 TEST(descriptors_are_waited_for)
