@@ -180,12 +180,12 @@ def garbage_and_silence_are_borne():
 
 
 @contextlib.contextmanager
-def s_server(*args):
-    """OpenSSL's own server, with the good certificate; its port."""
+def s_server(*args, cert="good"):
+    """OpenSSL's own server, with that certificate; its port."""
     global certs
     need("openssl")
     certs = certs or Certs()
-    pem, key = certs.of("good")
+    pem, key = certs.of(cert)
     p = subprocess.Popen(
         ["openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", pem,
          "-key", key, "-www", *args],
@@ -216,9 +216,10 @@ def fetch(at, *args, code=0):
 @test
 def s_server_is_fetched_from():
     for version in ("1_2", "1_3"):
-        with s_server("-tls" + version) as at:
+        with s_server("-tls" + version, "-alpn", "http/1.0") as at:
             page, said = fetch(at, "localhost", "/", certs.root, "3")
             assert "HTTP/1.0 200" in page, page
+            assert said.count(" http/1.0") == 3, said
             assert said.count("TLSv" + version.replace("_", ".")) == 3, said
             assert said.count("resumed") == 2, said
             fetch(at, "127.0.0.1", "/", certs.root)
@@ -226,6 +227,20 @@ def s_server_is_fetched_from():
             assert "ostname mismatch" in said, said
             _, said = fetch(at, "localhost", "/", code=1)
             assert "self-signed certificate" in said or "issuer" in said, said
+
+
+@test
+def s_server_is_told_the_name():
+    global certs
+    certs = certs or Certs()
+    certs.make("other", "DNS:other.test")
+    pem, key = certs.of("good")
+    with s_server("-servername", "localhost", "-cert2", pem, "-key2", key,
+                  cert="other") as at:
+        page, _ = fetch(at, "localhost", "/", certs.root)
+        assert "HTTP/1.0 200" in page, page
+        _, said = fetch(at, "127.0.0.1", "/", certs.root, code=1)
+        assert "IP address mismatch" in said, said
 
 
 main()
