@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "offloads.h"
@@ -566,6 +567,40 @@ TEST(a_short_read_writes_no_further)
 	raw_write(fd[1], "abc", 3);
 	WAIT_FOR(in == -1);
 	CHECK_MEM(short_buf, "abczzzz", 8);
+}
+
+static uint64_t calls_so_far(void)
+{
+	struct tuck_offload_stats s = offloads();
+
+	return s.queued + s.running + s.ended + s.withdrawn;
+}
+
+TEST(what_is_cached_needs_no_thread)
+{
+	char data[64], buf[64];
+	struct iovec iov = { buf, sizeof(buf) };
+	uint64_t before;
+	int fd;
+
+	use_dir();
+	fd = open_new("data");
+	fill(data, sizeof(data), 0, 3);
+	raw_write(fd, data, sizeof(data));
+	if (preadv2(fd, &iov, 1, 0, RWF_NOWAIT) != sizeof(buf))
+		SKIP("a file system without RWF_NOWAIT");
+	before = calls_so_far();
+	for (int i = 0; i < 2; i++) {
+		tuck_ns deadline = i ? TUCK_FOREVER : TUCK_NOWAIT;
+
+		memset(buf, 0, sizeof(buf));
+		CHECK_EQ(tuck_file_pread(fd, buf, 60, 4, deadline), 60);
+		CHECK_MEM(buf, data + 4, 60);
+		CHECK_EQ(lseek(fd, 8, SEEK_SET), 8);
+		CHECK_EQ(tuck_file_read(fd, buf, 56, deadline), 56);
+		CHECK_MEM(buf, data + 8, 56);
+	}
+	CHECK(calls_so_far() == before);
 }
 
 TEST(read_and_write_errors)
