@@ -94,6 +94,37 @@ HOOKED_TEST(who_was_refused_may_try_again)
 	CHECK_EQ(errno, EISCONN);
 }
 
+static struct sockaddr_in far;		/* where no connection is answered */
+static int connected;
+
+static void connect_far(void *fd)
+{
+	CHECK_EQ(connect((int)(intptr_t)fd, (void *)&far, sizeof(far)), 0);
+	connected = 1;
+}
+
+/* The kernel asks again after a second or more. */
+HOOKED_TEST(a_connection_that_is_not_answered_waits_alone)
+{
+	int listener = raw_listen(&far), fd = socket(AF_INET, SOCK_STREAM, 0);
+	char text[TUCK_ADDR_TEXT];
+	struct tuck_addr addr;
+
+	CHECK_EQ(tuck_addr_local(listener, &addr), 0);
+	CHECK_EQ(listen(listener, 1), 0);
+	fill_backlog(listener, tuck_addr_format(&addr, text, sizeof(text)));
+	set_limit(fd, SO_SNDTIMEO, 20);
+	CHECK_EQ(connect(fd, (void *)&far, sizeof(far)), -1);
+	CHECK_EQ(errno, EINPROGRESS);
+	set_limit(fd, SO_SNDTIMEO, 0);
+	go(connect_far, (void *)(intptr_t)fd);
+	settle();
+	CHECK_EQ(connected, 0);
+	CHECK_EQ(fcntl(listener, F_SETFL, O_NONBLOCK), 0);
+	WAIT_FOR((accept(listener, NULL, NULL), connected));
+	CHECK(!(fcntl(fd, F_GETFL) & O_NONBLOCK));
+}
+
 static atomic_bool enough;
 
 static void do_nothing(int sig)
