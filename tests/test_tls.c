@@ -129,6 +129,8 @@ TEST(bad_certificates_are_rejected)
 	check_rejected(&c, "b.test", "ostname mismatch");
 	check_rejected(&c, "a.b.b.test", "ostname mismatch");
 	check_rejected(&c, "127.0.0.1", "IP address mismatch");
+	make_cert(&c, "DNS:a*.b.test", &root, 1);	/* RFC 6125, 7.2 */
+	check_rejected(&c, "ab.b.test", "ostname mismatch");
 	make_cert(&c, "DNS:a.test", &root, -1);
 	check_rejected(&c, "a.test", "expired");
 	make_cert(&c, "DNS:a.test", &stranger, 1);
