@@ -24,6 +24,21 @@ check()	# name status failures arguments...
 	fi
 }
 
-echo 1..2
+# Whether the last table has a row with such a figure.
+check_row()	# name pattern
+{
+	point=$((point + 1))
+	if echo "$out" | grep -Eq "^$2"; then
+		echo "ok $point - $1"
+	else
+		echo "not ok $point - $1"
+	fi
+}
+
+echo 1..4
 check "every byte comes back" 0 0 --programs "$1"
+check_row "memory of the program is told" \
+	"user-space memory, resident +-?[0-9,]+ bytes per idle connection"
+check_row "memory of the kernel is told" \
+	"kernel memory, for both ends +-?[0-9,]+ bytes per connection"
 check "a wrong byte fails it" 1 1 --programs "$1" --self-check
