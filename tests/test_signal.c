@@ -286,6 +286,18 @@ TEST(masks_stay_as_they_are)
 	tuck_chan_free(chan);
 }
 
+/* Who is interrupted goes on, and may be on a stack that is nearly full. */
+TEST(handlers_restart_calls_and_use_the_alternate_stack)
+{
+	const int both = SA_RESTART | SA_ONSTACK;
+	struct tuck_chan *chan = signals_of(SIGUSR1);
+	struct sigaction now;
+
+	CHECK_EQ(sigaction(SIGUSR1, NULL, &now), 0);
+	CHECK_EQ(now.sa_flags & both, both);
+	tuck_chan_free(chan);
+}
+
 TEST(signals_that_are_refused)
 {
 	static const int refused[] = { SIGKILL,	  SIGSTOP, SIGSEGV,  SIGBUS,
