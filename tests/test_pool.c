@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Pools: what idle procs take from busy ones, and what an id does then. */
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
@@ -918,6 +919,69 @@ TEST(names_and_cpus)
 	finish(pool_go(look_at_self, &self));
 	CHECK(CPU_EQUAL(&self.cpus, &all));
 	free_pool();
+}
+
+/* The CPU that a thread of this name has to itself. */
+static int cpu_of(const char *name)
+{
+	char comm[32], path[300];
+	DIR *tasks = opendir("/proc/self/task");
+	int cpu = -1;
+
+	CHECK(tasks);
+	for (struct dirent *d; (d = readdir(tasks)) != NULL;) {
+		cpu_set_t cpus;
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/self/task/%s/comm",
+			 d->d_name);
+		f = fopen(path, "r");
+		if (!f)
+			continue;
+		if (fscanf(f, "%31s", comm) == 1 && strcmp(comm, name) == 0) {
+			CHECK_EQ(sched_getaffinity(atoi(d->d_name),
+						   sizeof(cpus), &cpus),
+				 0);
+			CHECK_EQ(CPU_COUNT(&cpus), 1);
+			for (cpu = 0; !CPU_ISSET(cpu, &cpus); cpu++)
+				;
+		}
+		fclose(f);
+	}
+	closedir(tasks);
+	return cpu;
+}
+
+static void check_pinned(const struct tuck_pool_attr *attr, int procs,
+			 const int *cpus, int n_cpus)
+{
+	char name[16];
+
+	CHECK_EQ(tuck_pool_new_with(&pool, procs, attr), 0);
+	for (int i = 0; i < procs; i++) {
+		snprintf(name, sizeof(name), "pinned%d", i);
+		CHECK_EQ(cpu_of(name), cpus[i % n_cpus]);
+	}
+	free_pool();
+}
+
+/* The caller's CPUs, or those of a list. */
+TEST(pinned_procs_take_the_cpus_in_turn)
+{
+	struct tuck_pool_attr attr = { .name = "pinned", .pin = 1 };
+	int cpus[4], reversed[4], n = 0;
+	cpu_set_t all;
+
+	CHECK_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+	for (int i = 0; i < CPU_SETSIZE && n < 4; i++)
+		if (CPU_ISSET(i, &all))
+			cpus[n++] = i;
+	check_pinned(&attr, n, cpus, n);
+	for (int i = 0; i < n; i++)
+		reversed[i] = cpus[n - 1 - i];
+	attr.cpus = reversed;
+	attr.n_cpus = n;
+	check_pinned(&attr, n + 1, reversed, n);
 }
 
 /* -- sleep -- */
