@@ -151,6 +151,25 @@ TEST(close_is_told_from_a_cut)
 	}
 }
 
+/* Closed with input in the socket, the kernel would reset the connection. */
+TEST(a_close_with_input_unread_is_no_reset)
+{
+	char c;
+
+	for (int i = 0; i < 2; i++) {
+		meet_as_usual(&e, versions[i]);
+		say(e.server, e.client, "x");	/* with it, the tickets */
+		CHECK_EQ(tuck_tls_write_full(e.client, "ab", 2, patience()), 2);
+		arrives(tuck_tls_fd(e.server));
+		CHECK_EQ(tuck_tls_close(e.server, patience()), 0);
+		e.server = NULL;
+		CHECK_EQ(tuck_tls_read(e.client, &c, 1, patience()), 0);
+		arrives(tuck_tls_fd(e.client));
+		CHECK_EQ(recv(tuck_tls_fd(e.client), &c, 1, 0), 0);
+		part(&e);
+	}
+}
+
 TEST(one_way_can_end_alone)
 {
 	char c;
