@@ -16,6 +16,11 @@
 
 #define LARGE (1 << 20)
 
+ssize_t __read_chk(int fd, void *p, size_t n, size_t room);
+ssize_t __recv_chk(int fd, void *p, size_t n, size_t room, int flags);
+ssize_t __recvfrom_chk(int fd, void *p, size_t n, size_t room, int flags,
+		       struct sockaddr *from, socklen_t *len);
+
 static int fds[2];
 static char large[LARGE];
 
@@ -63,6 +68,61 @@ HOOKED_TEST(what_went_in_part_is_no_broken_pipe)
 		CHECK_EQ(written, -1);
 		CHECK_EQ(pipes_broken, i + 1);
 	}
+}
+
+/* Full but for a page. */
+static void leave_a_page(int fd[2])
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	CHECK(page <= LARGE);
+	pipe_pair(fd);
+	CHECK_EQ(fcntl(fd[1], F_SETFL, O_NONBLOCK), 0);
+	while (write(fd[1], large, page) > 0)
+		;
+	CHECK_EQ(fcntl(fd[1], F_SETFL, 0), 0);
+	CHECK_EQ(read(fd[0], large, page), (ssize_t)page);
+}
+
+static void write_two_parts(void *arg)
+{
+	struct iovec iov[2] = { { large, PIPE_BUF / 2 },
+				{ large, PIPE_BUF / 2 } };
+
+	(void)arg;
+	written = writev(fds[1], iov, 2);
+	ended++;
+}
+
+/* Else the second part would wait for more room, and others come between. */
+HOOKED_TEST(what_a_pipe_takes_at_once_is_written_in_one_piece)
+{
+	leave_a_page(fds);
+	go(write_two_parts, NULL);
+	WAIT_FOR(ended == 1);
+	CHECK_EQ(written, PIPE_BUF);
+}
+
+/* As _FORTIFY_SOURCE has it. */
+TEST(a_read_beyond_its_buffer_ends_the_program)
+{
+	char buf[9];
+
+	needs_hook();
+	stream_pair(fds);
+	raw_write(fds[1], "too long", 9);
+	CHECK_DIES(-SIGABRT, "buffer overflow", {
+		CHECK(tuck_self() > 0);
+		__read_chk(fds[0], buf, 9, 3);
+	});
+	CHECK_DIES(-SIGABRT, "buffer overflow", {
+		CHECK(tuck_self() > 0);
+		__recv_chk(fds[0], buf, 9, 3, 0);
+	});
+	CHECK_DIES(-SIGABRT, "buffer overflow", {
+		CHECK(tuck_self() > 0);
+		__recvfrom_chk(fds[0], buf, 9, 3, 0, NULL, NULL);
+	});
 }
 
 HOOKED_TEST(sendfile_of_nothing_looks_all_the_same)

@@ -148,6 +148,23 @@ HOOKED_TEST(a_receive_for_all_loses_no_descriptor)
 	check_passed(3);
 }
 
+HOOKED_TEST(a_limit_that_is_no_time_is_refused)
+{
+	const struct timespec bad[] = { { 0, TUCK_SEC(1) },
+					{ 0, -1 },
+					{ -1, 0 } };
+	struct mmsghdr m = { .msg_len = 0 };
+
+	stream_pair(fds);
+	raw_write(fds[1], "a", 1);
+	for (int i = 0; i < 3; i++) {
+		struct timespec limit = bad[i];
+
+		CHECK_EQ(recvmmsg(fds[0], &m, 1, 0, &limit), -1);
+		CHECK_EQ(errno, EINVAL);
+	}
+}
+
 HOOKED_TEST(a_message_that_is_none_is_a_bad_address)
 {
 	stream_pair(fds);
