@@ -159,6 +159,28 @@ TEST(good_certificates_are_believed)
 	}
 }
 
+/* Signed by one whom the root has signed, whose certificate is shown, too. */
+TEST(a_chain_leads_to_the_root)
+{
+	struct cert between, c;
+	struct tuck_tls_cert own;
+	struct tuck_tls_config config = { .certs = &own, .n_certs = 1 };
+	FILE *f;
+
+	make_roots();
+	make_cert(&between, NULL, &root, 1);
+	make_cert(&c, "DNS:a.test", &between, 1);
+	check_rejected(&c, "a.test", "issuer");
+	f = fopen(c.file, "a");
+	CHECK_EQ(PEM_write_X509(f, between.x509), 1);
+	fclose(f);
+	own = files_of(&c);
+	meet(&e, client_with(USUAL), server_for(NULL, config), "a.test");
+	if (e.client_r < 0)
+		check_fail(CHECK_AT, "%s", e.client_said);
+	part(&e);
+}
+
 TEST(nobody_is_asked_only_where_that_was_said)
 {
 	struct tuck_tls_config none = { .verify = TUCK_TLS_VERIFY_NONE };

@@ -158,7 +158,9 @@ static void make_cert(struct cert *ret_cert, const char *names,
 	X509_gmtime_adj(X509_getm_notBefore(c->x509), -30L * DAY_S);
 	X509_gmtime_adj(X509_getm_notAfter(c->x509), (long)days * DAY_S);
 	X509_set_pubkey(c->x509, c->key);
-	set_name(c->x509, names ? names : "the root of a test");
+	set_name(c->x509, names	 ? names :
+			  issuer ? "signed by the root" :
+				   "the root of a test");
 	if (names)
 		add_extension(c->x509, NID_subject_alt_name, names);
 	else
