@@ -71,6 +71,13 @@ HOOKED_TEST(a_name_is_asked_by_another_thread)
 	hints.ai_flags = AI_NUMERICHOST;
 	CHECK_EQ(getaddrinfo("localhost", "80", &hints, &found), EAI_NONAME);
 	CHECK(getaddrinfo("no such name", "80", NULL, &found) != 0);
+	hints = (struct addrinfo){ .ai_socktype = SOCK_DGRAM,
+				   .ai_flags = AI_CANONNAME };
+	CHECK_EQ(getaddrinfo("localhost", "80", &hints, &found), 0);
+	CHECK(found->ai_canonname);
+	for (struct addrinfo *ai = found; ai; ai = ai->ai_next)
+		CHECK_EQ(ai->ai_socktype, SOCK_DGRAM);
+	freeaddrinfo(found);
 }
 
 static int resolved;
@@ -120,13 +127,19 @@ HOOKED_TEST(names_wait_where_half_of_the_threads_ask)
 	WAIT_FOR(resolved == 1);
 }
 
+static void resolve_older(void *arg)
+{
+	(void)arg;
+	CHECK(gethostbyname("localhost"));
+}
+
 /* Some whose question waits for a thread, some who have an answer. */
 HOOKED_TEST(who_is_killed_leaves_the_answer)
 {
 	tuck_id ids[20];
 
 	for (int i = 0; i < 20; i++)
-		ids[i] = go(resolve, NULL);
+		ids[i] = go(i % 2 ? resolve : resolve_older, NULL);
 	for (int i = 0; i < 20; i++)
 		tuck_yield();
 	for (int i = 0; i < 20; i++) {
@@ -189,12 +202,14 @@ static void ask_older(void)
 
 HOOKED_TEST(the_older_calls_answer_too)
 {
-	struct hostent host, *found = NULL;
+	struct hostent host, *found = NULL, *of_v6;
 	char buf[2048];
 	int err;
 
 	lets_others_run(ask_older);
 	check_host(gethostbyname2("localhost", AF_INET));
+	of_v6 = gethostbyname2("localhost", AF_INET6);
+	CHECK(!of_v6 || of_v6->h_addrtype == AF_INET6);
 	check_host(gethostbyaddr("\177\0\0\1", 4, AF_INET));
 	/* The caller's buffer is aligned in any way. */
 	for (int at = 0; at < 16; at++) {
