@@ -163,11 +163,16 @@ int __wrap_gethostbyaddr_r(const void *addr, socklen_t len, int family,
 static __thread struct hostent answer;
 static __thread char *answer_buf;
 
+static void free_buf(char **buf)
+{
+	free(*buf);
+}
+
 static struct hostent *find_here(const struct query *q)
 {
 	struct hostent host, *found = NULL;
 	int r = ERANGE;
-	char *buf = NULL;
+	char *buf __attribute__((__cleanup__(free_buf))) = NULL;
 
 	for (size_t n = FIRST_BYTES; r == ERANGE; n *= 2) {
 		free(buf);
@@ -180,6 +185,7 @@ static struct hostent *find_here(const struct query *q)
 	}
 	free(answer_buf);
 	answer_buf = buf;
+	buf = NULL;
 	answer = host;
 	return found ? &answer : NULL;
 }

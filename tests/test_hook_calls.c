@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Libc's names, joins and locks from tasklets. */
+#include <malloc.h>
 #include <netdb.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -149,6 +150,24 @@ HOOKED_TEST(who_is_killed_leaves_the_answer)
 	resolved = 0;
 	go(resolve, NULL);
 	WAIT_FOR(resolved == 1);
+}
+
+/* Nor what the answer would have been put in. */
+HOOKED_TEST(who_is_killed_leaves_no_buffer)
+{
+	size_t before = 0;
+
+	for (int i = 0; i < 1100; i++) {
+		tuck_id id = go(resolve_older, NULL);
+
+		tuck_yield();
+		tuck_kill(id);
+		finish(id);
+		if (i == 100)
+			before = mallinfo2().uordblks;
+	}
+	WAIT_FOR(offloads().queued + offloads().running == 0);
+	CHECK(mallinfo2().uordblks < before + 500000);
 }
 
 static void ask_address(void)
