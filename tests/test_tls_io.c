@@ -529,6 +529,32 @@ TEST(renegotiation_is_refused)
 
 /* -- more than one on a connection -- */
 
+static int turns, enough;
+
+static void take_turns(void *arg)
+{
+	(void)arg;
+	for (; !enough; turns++)
+		tuck_yield();
+}
+
+TEST(one_who_always_finds_data_lets_others_run)
+{
+	char c, all[1000] = "";
+	int before;
+
+	meet_as_usual(&e, USUAL);
+	CHECK_EQ(tuck_tls_write_full(e.client, all, 1000, patience()), 1000);
+	CHECK_EQ(tuck_tls_read(e.server, &c, 1, patience()), 1);
+	CHECK(tuck_go(take_turns, NULL) > 0);
+	before = turns;
+	for (int i = 1; i < 1000; i++)
+		CHECK_EQ(tuck_tls_read(e.server, &c, 1, patience()), 1);
+	CHECK(turns > before);
+	enough = 1;
+	part(&e);
+}
+
 static int read_result;
 
 static void read_in_vain(void *arg)
