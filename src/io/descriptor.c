@@ -155,13 +155,16 @@ int tuck__fd_look_up(struct tuck__sched *s, int fd, int last,
 	return r;
 }
 
-int tuck__fd_closing(int fd)
+int tuck__fd_closing(int fd, int last)
 {
 	struct tuck__sched *s = tuck__sched();
 	struct tuck__fd *f;
 	int r = s ? entry(s, fd, &f) : tuck__sched_error();
 
-	return r < 0 ? r : tuck__fd_seen(f);
+	if (r < 0)
+		return r;
+	r = tuck__fd_seen(f);
+	return last == TUCK__FD_FIRST || last == r ? r : -EBADF;
 }
 
 /* Whatever was known of the number is no more. */

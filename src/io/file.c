@@ -72,14 +72,6 @@ static struct tuck__call *transfer_new(int (*fn)(void *), int fd, size_t n,
 	return call;
 }
 
-/* Which closing of fd was the last one, if that is not later than last. */
-static tuck__noinline int same_file(int fd, int last)
-{
-	int now = tuck__fd_closing(fd);
-
-	return now < 0 || last == TUCK__FD_FIRST || last == now ? now : -EBADF;
-}
-
 /* -- read -- */
 
 /* What the page cache has; 0, an error: ask a worker. */
@@ -134,7 +126,7 @@ static inline ssize_t read_all(int fd, void *buf, size_t n, int64_t offset,
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
 		if (n > PIECE)
-			r = closing = same_file(fd, closing);
+			r = closing = tuck__fd_closing(fd, closing);
 		if (r < 0)
 			break;
 		r = read_cached(fd, tuck__rest(buf, done), n - done,
@@ -187,7 +179,7 @@ static inline ssize_t write_all(int fd, const void *buf, size_t n,
 	TUCK__REQUIRE(buf || !n, -EFAULT);
 	do {
 		if (n > PIECE)
-			r = closing = same_file(fd, closing);
+			r = closing = tuck__fd_closing(fd, closing);
 		if (r < 0)
 			break;
 		piece = piece_of(n - done);

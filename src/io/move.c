@@ -90,15 +90,15 @@ static tuck__noinline ssize_t copy_file(int fd, struct tuck__fd *f, int file_fd,
 	return r;
 }
 
-/* It is not waited for, but its number may be a stranger's after a wait. */
+/* Its number may be a stranger's after a wait for the other end. */
 static int look_at_file(struct end *e)
 {
-	int now = tuck__fd_closing(e->fd);
+	int r = tuck__fd_closing(e->fd, e->seen);
 
-	if (now >= 0 && e->seen != TUCK__FD_FIRST && e->seen != now)
-		return -EBADF;
-	e->seen = now;
-	return now < 0 ? now : 0;
+	if (r < 0)
+		return r;
+	e->seen = r;
+	return 0;
 }
 
 static tuck__noinline ssize_t try_sendfile(int fd, struct end *file,

@@ -127,8 +127,12 @@ void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
 /* From now on others have the open file description of fd, too. */
 void tuck__fd_share(struct tuck__sched *s, int fd);
 
-/* Which closing of the number was the last one here; or an error. */
-int tuck__fd_closing(int fd);
+/*
+ * Which closing of the number was the last one here; or an error, -EBADF if
+ * that was not last, which is TUCK__FD_FIRST or what a call before gave. For
+ * what is not waited for, so that nothing else need be known of it.
+ */
+int tuck__fd_closing(int fd, int last);
 
 /* As tuck_fd_close(), but to close the number is left to the caller. */
 void tuck__fd_retire(int fd);
