@@ -407,6 +407,39 @@ TEST(standard_descriptors_from_others)
 	CHECK(fcntl(in[0], F_GETFD) >= 0);	/* they stay the caller's */
 }
 
+/* What Tuck has made does not block, and a program is not made for that. */
+TEST(a_pipe_from_child_to_child)
+{
+	struct tuck_process_attr first = { .in = TUCK_PIPE, .out = TUCK_PIPE },
+				 then = { .out = TUCK_PIPE },
+				 last = { .in = TUCK_NULL };
+	struct tuck_process *one = spawn(&first, ARGV("cat")), *two, *three;
+	char line[4] = "";
+
+	then.in = tuck_process_fd(one, 1);
+	two = spawn(&then, SH("echo; exec cat"));
+	CHECK_EQ(fcntl(then.in, F_GETFL) & O_NONBLOCK, 0);
+	CHECK_EQ(tuck_read(then.in, line, 1, tuck_after(TUCK_US(10))),
+		 -ETIMEDOUT);
+	CHECK_EQ(tuck_process_close(one, 1), 0);
+	CHECK_EQ(tuck_read(tuck_process_fd(two, 1), line, 1, patience()), 1);
+	CHECK_EQ(tuck_write(tuck_process_fd(one, 0), "hi\n", 3, patience()), 3);
+	CHECK_EQ(tuck_read_full(tuck_process_fd(two, 1), line, 3, patience()),
+		 3);
+	CHECK_STR(line, "hi\n");
+	/* And an input that another one has, too. */
+	last.out = tuck_process_fd(one, 0);
+	three = spawn(&last, ARGV("true"));
+	CHECK_EQ(fcntl(last.out, F_GETFL) & O_NONBLOCK, 0);
+	CHECK_EQ(tuck_process_kill(one, SIGKILL), 0);
+	ended(one);
+	ended(three);
+	CHECK_EQ(tuck_write(last.out, "x", 1, patience()), -EPIPE);
+	tuck_process_free(three);
+	tuck_process_free(two);
+	tuck_process_free(one);
+}
+
 TEST(signals_are_reset)
 {
 	unsigned long long blocked, ignored, caught;

@@ -56,8 +56,10 @@ struct tuck_process_status {
 /*
  * Start a program: argv[0], looked for in PATH if it has no slash. attr is
  * read before the call returns and may be NULL. The child has no other
- * descriptors, an empty signal mask, and every signal at its default. Stops
- * the proc until the program is loaded, as vfork(2).
+ * descriptors, an empty signal mask, and every signal at its default. What
+ * Tuck made that it is given, a connection or an end of another child's pipe,
+ * blocks from then on, as programs expect, but not the calls of this proc.
+ * Stops the proc until the program is loaded, as vfork(2).
  * Switches: no.
  * Errors: why it could not be loaded, or cwd not be entered: -ENOENT, -EACCES,
  * -ENOEXEC, ...; -EINVAL, -EBADF for a bad descriptor, -EMFILE, -ENOMEM,

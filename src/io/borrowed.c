@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Borrowed descriptors: those that came here blocking, as standard input does.
+ * Borrowed descriptors: those that came here blocking, as standard input does,
+ * or that a child was given.
  * O_NONBLOCK is a flag of the open file description, which the shell and all
  * other programs of a terminal or a pipeline have, too; their reads would then
  * fail with EAGAIN, long after this process. So it is not set: RWF_NOWAIT says

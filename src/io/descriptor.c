@@ -194,6 +194,19 @@ void tuck__fd_share(struct tuck__sched *s, int fd)
 		f->bits &= ~(uint32_t)TUCK__FD_OURS;
 }
 
+void tuck__fd_lend(struct tuck__sched *s, int fd)
+{
+	struct tuck__fd *f = s->io ? tuck__fd_known(s->io, fd) : NULL;
+	int flags;
+
+	if (!f || !(f->bits & TUCK__FD_OURS))
+		return;
+	f->bits &= ~(uint32_t)TUCK__FD_OURS;
+	flags = fcntl(fd, F_GETFL);
+	if (flags >= 0 && fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) == 0)
+		f->bits |= TUCK__FD_BLOCKS;
+}
+
 static tuck__noinline int add(struct tuck__sched *s, int fd, struct tuck__fd *f)
 {
 	int r = tuck__poller_add(s->io, fd, f->gen);

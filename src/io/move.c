@@ -50,14 +50,16 @@ static void unblock_sigpipe(const sigset_t *was, ssize_t r, size_t n)
 	pthread_sigmask(SIG_SETMASK, was, NULL);
 }
 
-ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n)
+ssize_t tuck__writev_quietly(int fd, struct tuck__fd *f,
+			     const struct iovec *iov, int n)
 {
 	sigset_t was;
 	ssize_t r;
 	int err;
 
 	block_sigpipe(&was);
-	r = writev(fd, iov, n);
+	r = f->bits & TUCK__FD_BLOCKS ? tuck__borrowed_writev(fd, f, iov, n) :
+					writev(fd, iov, n);
 	err = errno;
 	unblock_sigpipe(&was, r < 0 ? -err : 0, 0);
 	errno = err;

@@ -128,6 +128,12 @@ void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits);
 void tuck__fd_share(struct tuck__sched *s, int fd);
 
 /*
+ * The same for a program that is not made for O_NONBLOCK: what we have made
+ * blocks from now on, and is borrowed here as what came so.
+ */
+void tuck__fd_lend(struct tuck__sched *s, int fd);
+
+/*
  * Which closing of the number was the last one here; or an error, -EBADF if
  * that was not last, which is TUCK__FD_FIRST or what a call before gave. For
  * what is not waited for, so that nothing else need be known of it.

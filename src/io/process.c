@@ -289,16 +289,16 @@ static int start(struct tuck__sched *s, struct tuck_process *p,
 	return r;
 }
 
-/* The child has the caller's descriptors, too. */
-static void share(struct tuck__sched *s, const struct tuck_process_attr *attr)
+/* The child is to have the caller's descriptors, too. */
+static void lend(struct tuck__sched *s, const struct tuck_process_attr *attr)
 {
 	const int standard[3] = { attr->in, attr->out, attr->err };
 
 	for (int i = 0; i < 3; i++)
 		if (standard[i] > 0)
-			tuck__fd_share(s, standard[i]);
+			tuck__fd_lend(s, standard[i]);
 	for (int i = 0; i < attr->n_fds; i++)
-		tuck__fd_share(s, attr->fds[i]);
+		tuck__fd_lend(s, attr->fds[i]);
 }
 
 int tuck_process_spawn(struct tuck_process **ret_process,
@@ -326,6 +326,7 @@ int tuck_process_spawn(struct tuck_process **ret_process,
 	p->leads = attr->group || attr->session;
 	r = attr->owned ? own(s, p) : 0;
 	if (r == 0) {
+		lend(s, attr);
 		r = start(s, p, attr, argv);
 		if (r < 0)
 			disown(p);
@@ -334,7 +335,6 @@ int tuck_process_spawn(struct tuck_process **ret_process,
 		tuck__free(p);
 		return r;
 	}
-	share(s, attr);
 	*ret_process = p;
 	return 0;
 }

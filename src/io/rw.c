@@ -91,11 +91,12 @@ static tuck__noinline ssize_t write_borrowed(int fd, struct tuck__fd *f,
 	return tuck__borrowed_writev(fd, f, &iov, 1);
 }
 
-static tuck__noinline ssize_t write_quietly(int fd, const void *buf, size_t n)
+static tuck__noinline ssize_t write_quietly(int fd, struct tuck__fd *f,
+					    const void *buf, size_t n)
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, n };
 
-	return tuck__writev_quietly(fd, &iov, 1);
+	return tuck__writev_quietly(fd, f, &iov, 1);
 }
 
 static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
@@ -109,10 +110,10 @@ static tuck__noinline ssize_t try_write(int fd, const void *buf, size_t n,
 	do
 		if (f->bits & TUCK__FD_SOCKET)
 			r = send(fd, buf, n, TUCK__SEND_FLAGS);
+		else if (f->bits & TUCK__FD_PIPE)
+			r = write_quietly(fd, f, buf, n);
 		else if (borrowed(f))
 			r = write_borrowed(fd, f, buf, n);
-		else if (f->bits & TUCK__FD_PIPE)
-			r = write_quietly(fd, buf, n);
 		else
 			r = write(fd, buf, n);
 	while (r < 0 && errno == EINTR);
@@ -141,10 +142,10 @@ static tuck__noinline ssize_t try_writev(int fd, const struct iovec *iov, int n,
 	do
 		if (f->bits & TUCK__FD_SOCKET && tuck__total(iov, (size_t)n))
 			r = send_from(fd, iov, n);
+		else if (f->bits & TUCK__FD_PIPE)
+			r = tuck__writev_quietly(fd, f, iov, n);
 		else if (borrowed(f))
 			r = tuck__borrowed_writev(fd, f, iov, n);
-		else if (f->bits & TUCK__FD_PIPE)
-			r = tuck__writev_quietly(fd, iov, n);
 		else
 			r = writev(fd, iov, n);
 	while (r < 0 && errno == EINTR);

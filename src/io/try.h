@@ -107,7 +107,8 @@ ssize_t tuck__borrowed_writev(int fd, struct tuck__fd *f,
 /* Which poll(2) finds ready for that; errno says why not. */
 bool tuck__borrowed_ready(int fd, int events);
 
-/* As writev(2), but without SIGPIPE. */
-ssize_t tuck__writev_quietly(int fd, const struct iovec *iov, int n);
+/* As writev(2), or tuck__borrowed_writev() of what blocks, without SIGPIPE. */
+ssize_t tuck__writev_quietly(int fd, struct tuck__fd *f,
+			     const struct iovec *iov, int n);
 
 #endif
