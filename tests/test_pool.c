@@ -955,7 +955,7 @@ static int cpu_of(const char *name)
 static void check_pinned(const struct tuck_pool_attr *attr, int procs,
 			 const int *cpus, int n_cpus)
 {
-	char name[16];
+	char name[32];
 
 	CHECK_EQ(tuck_pool_new_with(&pool, procs, attr), 0);
 	for (int i = 0; i < procs; i++) {
