@@ -1549,7 +1549,7 @@ static void nothing(void *arg)
 
 static void sleep_here(void)
 {
-	tuck_sleep(tuck_after(TUCK_MS(1)));
+	tuck_sleep(patience());
 }
 
 static void start_one_and_sleep_here(void)
