@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* Channels between procs: how they become shared, and what holds then. */
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sched.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 #include <tuck.h>
 
 #include "base/mem.h"
+#include "task/task.h"
 #include "trace.h"
 
 #define PROCS 4
@@ -1078,6 +1083,57 @@ TEST(freed_by_who_sent_the_last)
 		atomic_store(&step, 2);
 		join(proc);
 	}
+}
+
+/*
+ * A stand-in that keeps the one who looks at a channel again until that has
+ * been freed and forgotten.
+ */
+static _Thread_local bool is_held_up;
+static atomic_int held_up;
+
+int clock_gettime(clockid_t clock, struct timespec *t)
+{
+	if (is_held_up && atomic_load(&held_up) == 1) {
+		atomic_store(&held_up, 2);
+		while (atomic_load(&held_up) == 2)
+			sched_yield();
+	}
+	return (int)syscall(SYS_clock_gettime, clock, t);
+}
+
+static void look_for_what_is_freed(void *chan)
+{
+	long elem;
+
+	tuck__tls->spin = TUCK_MS(1);
+	tuck__tls->until_look = 100;
+	is_held_up = true;
+	atomic_store(&held_up, 1);
+	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), -EPIPE);
+	is_held_up = false;
+}
+
+/* What is given back is written over: a lock there is taken for good. */
+TEST(freed_while_somebody_looks_again)
+{
+	struct tuck_chan *chan = new_chan(sizeof(long), 4);
+	struct tuck_chan *others[3 * REMEMBERED];
+	int proc, i;
+
+	for (i = 0; i < 3 * REMEMBERED; i++)
+		others[i] = new_chan(0, 0);
+	mallopt(M_PERTURB, 0xee);
+	CHECK_EQ(tuck_chan_share(chan), 0);
+	proc = start(look_for_what_is_freed, chan);
+	wait_for(&held_up, 2);
+	for (i = 0; i < 2 * REMEMBERED; i++)
+		tuck_chan_free(others[i]);	/* libc keeps some unwritten */
+	tuck_chan_free(chan);
+	for (; i < 3 * REMEMBERED; i++)
+		tuck_chan_free(others[i]);
+	atomic_store(&held_up, 3);
+	join(proc);
 }
 
 static void end_elsewhere(void *arg)

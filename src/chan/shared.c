@@ -8,7 +8,8 @@
  * Invariants:
  * 1. All of a channel but its home, magic and preference is under its lock.
  * 2. A channel is not touched after its unlock by who did an operation: the
- *    one who was woken may have freed it.
+ *    one who was woken may have freed it. Who is to try once more is a use of
+ *    its memory until that is done, or its place is in the queue.
  * 3. No tasklet is woken with a lock held: where it waits for more channels,
  *    its proc takes their locks then.
  */
@@ -190,6 +191,7 @@ static int attempt_or_wait(struct tuck__sched *s, struct tuck_chan *chan,
 	struct tuck__outcome o;
 
 	if (!w) {
+		tuck__chan_unref(chan);
 		tuck__far_undo(s);
 		return -ENOMEM;
 	}
@@ -199,6 +201,7 @@ static int attempt_or_wait(struct tuck__sched *s, struct tuck_chan *chan,
 	if (o.result == TUCK__MUST_WAIT)
 		tuck__place_enter(&w->places[0]);
 	tuck__spin_unlock(&chan->lock);
+	tuck__chan_unref(chan);
 	if (o.result == TUCK__MUST_WAIT)
 		return tuck__shared_park(s, w);
 	tuck__shared_wait_free(s, w);
@@ -206,7 +209,7 @@ static int attempt_or_wait(struct tuck__sched *s, struct tuck_chan *chan,
 	return tuck__shared_done(s, o);
 }
 
-/* Locked, and it must wait: in the queue, if that calls nobody. */
+/* With the lock, and it must wait: in the queue, if that calls nobody. */
 static struct tuck__shared_wait *enter_at_once(struct tuck__sched *s,
 					       struct tuck_chan *chan, int op,
 					       void *elem, int err,
@@ -222,6 +225,21 @@ static struct tuck__shared_wait *enter_at_once(struct tuck__sched *s,
 	tuck__far_begin(s, TUCK_FOREVER);
 	prepare(s, w, chan, op, elem, err);
 	tuck__place_enter(&w->places[0]);
+	return w;
+}
+
+/* The same; or NULL, and the channel's memory stays until must_wait() ends. */
+static struct tuck__shared_wait *enter_or_hold(struct tuck__sched *s,
+					       struct tuck_chan *chan, int op,
+					       void *elem, int err,
+					       tuck_ns deadline)
+{
+	struct tuck__shared_wait *w = NULL;
+
+	if (!chan->capacity)
+		w = enter_at_once(s, chan, op, elem, err, deadline);
+	if (!w)
+		tuck__chan_ref(chan);
 	return w;
 }
 
@@ -271,17 +289,20 @@ static tuck__noinline int must_wait(struct tuck__sched *s,
 {
 	int r;
 
-	if (deadline == TUCK_NOWAIT)
-		return -EAGAIN;
 	if (chan->capacity && tuck__may_watch(s)) {
 		struct tuck__outcome o = try_again(s, chan, op, elem, err,
 						   deadline);
 
-		if (o.result != TUCK__MUST_WAIT)
+		if (o.result != TUCK__MUST_WAIT) {
+			tuck__chan_unref(chan);
 			return tuck__shared_done(s, o);
+		}
 	}
 	r = tuck__far_begin(s, deadline);
-	return r < 0 ? r : attempt_or_wait(s, chan, op, elem, err);
+	if (r == 0)
+		return attempt_or_wait(s, chan, op, elem, err);
+	tuck__chan_unref(chan);
+	return r;
 }
 
 /* Lines that partners had last: all on their way at once. */
@@ -304,8 +325,10 @@ int tuck__shared_op(struct tuck__sched *s, struct tuck_chan *chan, int op,
 	fetch_lines(chan, s->spare_wait);
 	tuck__spin_lock(&chan->lock);
 	o = tuck__shared_attempt(chan, op, elem, err);
-	if (o.result == TUCK__MUST_WAIT && !chan->capacity)
-		w = enter_at_once(s, chan, op, elem, err, deadline);
+	if (o.result == TUCK__MUST_WAIT && deadline == TUCK_NOWAIT)
+		o.result = -EAGAIN;
+	if (o.result == TUCK__MUST_WAIT)
+		w = enter_or_hold(s, chan, op, elem, err, deadline);
 	tuck__spin_unlock(&chan->lock);
 	if (w)
 		return tuck__shared_park(s, w);
