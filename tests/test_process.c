@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <tuck.h>
@@ -384,6 +385,24 @@ TEST(descriptors_for_the_child)
 	CHECK_EQ(c, '1');
 	CHECK_EQ(read(two[0], &c, 1), 1);
 	CHECK_EQ(c, '2');
+}
+
+TEST(more_descriptors_than_there_are_numbers)
+{
+	enum { N = 64 };
+	static int many[N];
+	struct tuck_process_attr attr = { .fds = many, .n_fds = N };
+	struct rlimit was, few = { N, N };
+	struct tuck_process *p = NULL;
+	int fds = fds_with_poller();
+
+	CHECK_EQ(getrlimit(RLIMIT_NOFILE, &was), 0);
+	few.rlim_max = was.rlim_max;
+	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
+	CHECK_EQ(tuck_process_spawn(&p, &attr, ARGV("true")), -EMFILE);
+	CHECK(!p);
+	CHECK_EQ(count_fds(), fds);
+	CHECK(childless());
 }
 
 TEST(standard_descriptors_from_others)

@@ -42,8 +42,8 @@ static int lift(struct plan *plan, int i, int fd)
 {
 	int r = fcntl(fd, F_DUPFD_CLOEXEC, plan->n);
 
-	if (r < 0)
-		return -errno;
+	if (r < 0)	/* EINVAL: no number from there on is allowed */
+		return errno == EINVAL ? -EMFILE : -errno;
 	plan->sources[i] = r;
 	return 0;
 }
