@@ -843,6 +843,50 @@ TEST(run_without_interest_in_its_input)
 	free(in);
 }
 
+/* The program has ended; who has its input neither reads it nor ends. */
+TEST(run_whose_input_is_kept_by_others)
+{
+	static const struct tuck_process_attr quiet = { .out = TUCK_NULL };
+	struct tuck_process_result result;
+	char *in = calloc(1, 1 << 20);
+
+	CHECK_EQ(tuck_process_run(NULL,
+				  SH("exec 3<&0; sleep 1000 <&3 >&- 2>&- &"
+				     "echo $!; exit 4"),
+				  in, 1 << 20, &result, patience()),
+		 0);
+	CHECK_EQ(result.status.code, 4);
+	CHECK_EQ(kill(atoi(result.out), SIGKILL), 0);
+	tuck_process_result_free(&result);
+	CHECK_EQ(tuck_process_run(&quiet,
+				  SH("exec 3<&0; sleep 1000 <&3 2>&- &"
+				     "echo $! >&2; exit 5"),
+				  in, 1 << 20, &result, patience()),
+		 0);
+	CHECK_EQ(result.status.code, 5);
+	CHECK_EQ(kill(atoi(result.err), SIGKILL), 0);
+	tuck_process_result_free(&result);
+	free(in);
+}
+
+/* It has ended before its child, which gets all the input. */
+TEST(run_whose_child_takes_the_input)
+{
+	enum { N = 1 << 20 };
+	unsigned char *in = malloc(N);
+	struct tuck_process_result result;
+
+	fill(in, N, 0, 1);
+	CHECK_EQ(tuck_process_run(NULL, SH("exec 3<&0; cat <&3 & exit 6"), in,
+				  N, &result, patience()),
+		 0);
+	CHECK_EQ(result.status.code, 6);
+	CHECK_EQ(result.out_bytes, N);
+	check_filled(result.out, N, 0, 1);
+	tuck_process_result_free(&result);
+	free(in);
+}
+
 TEST(run_is_bounded)
 {
 	struct tuck_process_attr attr = { .output_max = 100000 };

@@ -133,9 +133,11 @@ struct tuck_process_result {
  * caller's stack, and take all its output, both at once. A descriptor that
  * attr does not name is such a pipe here. A program that does not want its
  * input need not read it; one whose children keep its output open has not
- * ended. After an error, or when the caller is killed or dropped, the program
- * is killed, and nothing of the call is left. The result is the caller's, for
- * tuck_process_result_free().
+ * ended. Input that is left when it and its output have ended is dropped,
+ * though a child of its own keeps that open, which Python's communicate()
+ * would wait for. After an error, or when the caller is killed or dropped, the
+ * program is killed, and nothing of the call is left. The result is the
+ * caller's, for tuck_process_result_free().
  * Switches: may.
  * Errors: as tuck_process_spawn() and tuck_process_wait(); -EFBIG for more
  * than attr->output_max of out or err.

@@ -2,7 +2,8 @@
 /*
  * A program run to its end. The caller writes the input, since that may lie on
  * its stack; two tasklets read the outputs meanwhile, into the heap. So none
- * of the three pipes can fill up for ever.
+ * of the three pipes can fill up for ever. Where the write has to wait, a third
+ * one ends it.
  *
  * Invariant: the tasklet holds the run, and the run all else: in whichever way
  * the call ends, the child, the readers and the memory go with it. A kill lets
@@ -36,6 +37,7 @@ struct run {
 	struct tuck_process_status status;
 	size_t max;
 	struct output output[2];
+	tuck_id ends_input;		/* 0: none */
 };
 
 /* Room for at least one byte more, and a 0. */
@@ -110,8 +112,35 @@ static int start_readers(struct run *run)
 	return 0;
 }
 
-/* A program may do without its input; why a reader closed it, that tells. */
-static int give_input(struct run *run, const void *in, size_t n,
+/*
+ * When the program and its outputs have ended, nobody need take the rest: a
+ * child of its own may keep the input open for ever.
+ */
+static int end_input(void *arg)
+{
+	struct run *run = arg;
+	int r = tuck_process_wait(run->process, NULL, TUCK_FOREVER);
+
+	for (int i = 0; i < 2; i++)
+		tuck_join(run->output[i].reader, TUCK_FOREVER);
+	tuck_process_close(run->process, 0);
+	return r;
+}
+
+/* What the pipe has no room for at once. */
+static ssize_t give_rest(struct run *run, int fd, const char *in, size_t n,
+			 tuck_ns deadline)
+{
+	tuck_id id = tuck_group_go(run->group, end_input, run);
+
+	if (id < 0)
+		return id;
+	run->ends_input = id;
+	return tuck_write_full(fd, in, n, deadline);
+}
+
+/* A program may do without its input; why others closed it, they tell. */
+static int give_input(struct run *run, const char *in, size_t n,
 		      tuck_ns deadline)
 {
 	int fd = tuck_process_fd(run->process, 0);
@@ -120,7 +149,11 @@ static int give_input(struct run *run, const void *in, size_t n,
 	if (fd < 0)
 		return 0;
 	if (n > 0)
-		r = tuck_write_full(fd, in, n, deadline);
+		r = tuck_write(fd, in, n, TUCK_NOWAIT);
+	if (r == -EAGAIN)
+		r = 0;
+	if (r >= 0 && (size_t)r < n)
+		r = give_rest(run, fd, in + r, n - (size_t)r, deadline);
 	tuck_process_close(run->process, 0);
 	return r < 0 && r != -EPIPE && r != -EBADF ? (int)r : 0;
 }
@@ -163,10 +196,12 @@ static int run_to_end(struct run *run, const void *in, size_t n,
 	if (r < 0 && r != -ETIMEDOUT)
 		return r;
 	/* What a reader has to tell comes before a write that it has ended. */
-	first = tuck_group_wait(run->group, TUCK_GROUP_ALL,
-				r < 0 ? TUCK_NOWAIT : deadline);
-	if (r < 0)
+	if (r < 0) {
+		first = tuck_group_wait(run->group, TUCK_GROUP_ERROR,
+					TUCK_NOWAIT);
 		return first < 0 && first != -EAGAIN ? first : r;
+	}
+	first = tuck_group_wait(run->group, TUCK_GROUP_ALL, deadline);
 	if (first < 0)
 		return first;
 	return tuck_process_wait(run->process, &run->status, deadline);
@@ -188,6 +223,7 @@ static void release(struct tuck__held *held)
 	tuck_process_free(run->process);
 	for (int i = 0; i < 2; i++)
 		tuck_drop(run->output[i].reader);
+	tuck_drop(run->ends_input);
 	tuck_group_free(run->group);
 	tuck__process_unref(run->process);
 	for (int i = 0; i < 2; i++)
