@@ -385,6 +385,45 @@ TEST(descriptors_are_waited_for)
 	CHECK(same_file(t.fds[0], fd[0]));
 }
 
+static struct giver {
+	int fd, fds[2], gave;
+} giver;
+
+static void give(void *arg)
+{
+	(void)arg;
+	giver.gave = (int)tuck_unix_send(giver.fd, "x", 1, giver.fds, 2,
+					 patience());
+}
+
+/* A number that is another's when there is room is not passed on. */
+TEST(a_descriptor_that_was_closed_before_there_was_room)
+{
+	int fd[2], passed[2], other[2];
+	tuck_id id;
+	char c;
+
+	CHECK_EQ(tuck_unix_pair(SOCK_DGRAM, fd), 0);
+	pipe_pair(passed);
+	pipe_pair(other);
+	for (int i = 0; i < 2; i++) {
+		while (send(fd[0], "y", 1, MSG_DONTWAIT) == 1)
+			;
+		giver = (struct giver){ fd[0], { other[1], passed[1] }, -1 };
+		id = tuck_go(give, NULL);
+		settle();
+		CHECK_EQ(giver.gave, -1);
+		if (i == 0) {
+			CHECK_EQ(tuck_fd_close(passed[1]), 0);
+			CHECK_EQ(dup2(other[1], passed[1]), passed[1]);
+		}
+		while (recv(fd[1], &c, 1, MSG_DONTWAIT) == 1)
+			;
+		finish(id);
+		CHECK_EQ(giver.gave, i == 0 ? -EBADF : 1);
+	}
+}
+
 TEST(as_many_as_go_with_one_message)
 {
 	int fd[2], fds[TUCK_FDS_MAX + 1], got[TUCK_FDS_MAX + 1];

@@ -85,7 +85,7 @@ int tuck_sendmmsg(int fd, struct mmsghdr *msgs, int n, int flags,
 /*
  * Send bytes, and with the first of them descriptors, to the other end of a
  * Unix socket; returns the number of bytes taken. The caller's descriptors
- * stay its own, to be closed.
+ * stay its own, to be closed, but not while it waits: -EBADF.
  * Switches: may.
  * Errors: as tuck_sendmsg(); -EINVAL for descriptors without a byte, or more
  * than TUCK_FDS_MAX. After an error nothing was sent.

@@ -33,21 +33,60 @@ static void lay(struct msghdr *msg, char *control, const int *fds, int n)
 	memcpy(CMSG_DATA(c), fds, (size_t)n * sizeof(int));
 }
 
+/*
+ * Which closings of all their numbers were the last: the sum, which only grows
+ * while the tasklet waits.
+ */
+static int closings(const int *fds, int n_fds, unsigned *ret_sum)
+{
+	unsigned sum = 0;
+
+	for (int i = 0; i < n_fds; i++) {
+		int r = tuck__fd_closing(fds[i], TUCK__FD_FIRST);
+
+		if (r < 0)
+			return r;
+		sum += (unsigned)r;
+	}
+	*ret_sum = sum;
+	return 0;
+}
+
+/* After a wait: none of the numbers may be a stranger's. */
+static int look_at_fds(const int *fds, int n_fds, unsigned seen)
+{
+	unsigned sum;
+	int r = closings(fds, n_fds, &sum);
+
+	return r == 0 && sum != seen ? -EBADF : r;
+}
+
 static tuck__noinline ssize_t try_send(int fd, const struct iovec *iov,
 				       const int *fds, int n_fds,
-				       tuck_ns deadline, int woken)
+				       unsigned *seen, tuck_ns deadline,
+				       int woken)
 {
 	_Alignas(struct cmsghdr) char control[FD_BYTES] = { 0 };
 	struct msghdr msg = {
 		.msg_iov = (struct iovec *)(uintptr_t)iov,
 		.msg_iovlen = 1,
 	};
+	ssize_t r = 0;
+	int err;
 
 	TUCK__REQUIRE(n_fds >= 0 && n_fds <= TUCK_FDS_MAX, -EINVAL);
 	TUCK__REQUIRE(n_fds == 0 || (fds && iov->iov_len > 0), -EINVAL);
+	if (woken != TUCK__FD_FIRST)
+		r = look_at_fds(fds, n_fds, *seen);
+	if (r < 0)
+		return r;
 	if (n_fds)
 		lay(&msg, control, fds, n_fds);
-	return tuck__try_sendmsg(fd, &msg, 0, deadline, woken);
+	r = tuck__try_sendmsg(fd, &msg, 0, deadline, woken);
+	if (!tuck__would_block(r, deadline))
+		return r;
+	err = closings(fds, n_fds, seen);
+	return err < 0 ? err : r;
 }
 
 ssize_t tuck_unix_send(int fd, const void *buf, size_t n, const int *fds,
@@ -55,9 +94,10 @@ ssize_t tuck_unix_send(int fd, const void *buf, size_t n, const int *fds,
 {
 	const struct iovec iov = { (void *)(uintptr_t)buf, n };
 	ssize_t r = TUCK__FD_FIRST;
+	unsigned seen;
 
 	do
-		r = try_send(fd, &iov, fds, n_fds, deadline, (int)r);
+		r = try_send(fd, &iov, fds, n_fds, &seen, deadline, (int)r);
 	while (tuck__would_block(r, deadline) &&
 	       (r = tuck__wait_output(fd, deadline)) >= 0);
 	return tuck__breathe(r);
