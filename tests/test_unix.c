@@ -205,6 +205,8 @@ struct client {
 	int got;
 };
 
+static const char *own_end;
+
 static void connect_to(void *arg)
 {
 	struct client *c = arg;
@@ -234,6 +236,55 @@ TEST(a_full_backlog_is_waited_for)
 		CHECK(tuck_accept(fd, NULL, patience()) >= 0);
 	for (int i = 0; i < 5; i++)
 		WAIT_FOR(c[i].got >= 0);
+}
+
+static void connect_from(void *arg)
+{
+	struct tuck_socket_attr attr = { .local = own_end };
+	struct client *c = arg;
+
+	c->got = tuck_connect(c->where, &attr, patience());
+}
+
+static bool exists(const char *where)
+{
+	return access(where + strlen("unix:"), F_OK) == 0;
+}
+
+static void be_replaced(const char *where)
+{
+	const struct tuck_socket_attr attr = { .replace = 1 };
+
+	CHECK(tuck_listen(where, &attr) >= 0);
+}
+
+TEST(a_connection_that_fails_leaves_no_path)
+{
+	struct tuck_socket_attr attr = { .backlog = 1 }, from = { 0 };
+	struct client c = { .got = -1 };
+	int fd = tuck_listen("unix:", &attr);
+	tuck_id id;
+
+	from.local = own_end = fresh();
+	CHECK_EQ(tuck_connect("unix:@nobody-has-this", &from, patience()),
+		 -ECONNREFUSED);
+	CHECK(!exists(own_end));
+	local_text(fd, c.where);
+	while (tuck_connect(c.where, NULL, TUCK_NOWAIT) >= 0)
+		;
+	CHECK_EQ(tuck_connect(c.where, &from, TUCK_NOWAIT), -EAGAIN);
+	CHECK(!exists(own_end));
+	for (int i = 0; i < 3; i++) {
+		id = tuck_go(connect_from, &c);
+		settle();
+		CHECK(exists(own_end));
+		if (i == 2)	/* whom all take for dead */
+			be_replaced(own_end);
+		CHECK_EQ(i == 0 ? tuck_kill(id) : tuck_cancel(id), 0);
+		finish(id);
+		CHECK_EQ(exists(own_end), i == 2);
+	}
+	sweep();
 }
 
 static struct tuck_addr to;

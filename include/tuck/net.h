@@ -149,7 +149,8 @@ int tuck_shed(int fd, int *spare);
  * Errors: as tuck_addr_parse(), of the local address too, which may not be a
  * name; for a name as tuck_resolve(); -EINVAL for a negative deadline;
  * those of socket(2), bind(2) and connect(2); -ETIMEDOUT,
- * -EAGAIN for TUCK_NOWAIT. Nothing stays open after an error.
+ * -EAGAIN for TUCK_NOWAIT. After an error nothing stays open, nor a path of
+ * its own end.
  */
 int tuck_connect(const char *addr, const struct tuck_socket_attr *attr,
 		 tuck_ns deadline);

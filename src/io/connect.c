@@ -3,11 +3,15 @@
  * Connections to one address; those to names are races of several: named.c.
  *
  * Invariant: a tasklet holds the descriptor that it waits for, so that it is
- * closed in whichever way the call ends but by a connection.
+ * closed in whichever way the call ends but by a connection. The path that it
+ * was bound to goes with it, unless another one is there by then.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "io/socket.h"
@@ -16,9 +20,59 @@
 struct pending {
 	struct tuck__held held;
 	int fd;				/* -1: it is the caller's */
+	dev_t dev;			/* of its path; */
+	ino_t ino;			/* 0: none */
 };
 
 static const struct tuck_socket_attr usual;
+
+/* -- the path of its own end -- */
+
+/* NULL: fd is bound to none. */
+static const char *path_of(int fd, struct tuck_addr *own)
+{
+	const struct sockaddr_un *sun = (const void *)&own->sa;
+
+	*own = (struct tuck_addr){ .len = 0 };
+	if (tuck_addr_local(fd, own) < 0 || sun->sun_family != AF_UNIX ||
+	    !sun->sun_path[0])
+		return NULL;
+	return sun->sun_path;
+}
+
+static void note_path(struct pending *p)
+{
+	struct tuck_addr own;
+	const char *path = path_of(p->fd, &own);
+	struct stat st;
+
+	if (!path || lstat(path, &st) < 0)
+		return;
+	p->dev = st.st_dev;
+	p->ino = st.st_ino;
+}
+
+static void remove_path(const struct pending *p)
+{
+	struct tuck_addr own;
+	const char *path = path_of(p->fd, &own);
+	struct stat st;
+
+	if (path && lstat(path, &st) == 0 && st.st_dev == p->dev &&
+	    st.st_ino == p->ino)
+		unlink(path);
+}
+
+/* One that nobody has waited for. */
+static int close_bound(int fd, int err)
+{
+	struct tuck_addr own;
+	const char *path = path_of(fd, &own);
+
+	if (path)
+		unlink(path);
+	return tuck__close_with(fd, err);
+}
 
 /* -- one that waits -- */
 
@@ -26,13 +80,15 @@ static void release(struct tuck__held *held)
 {
 	struct pending *p = tuck__container(held, struct pending, held);
 
+	if (p->fd >= 0 && p->ino)
+		remove_path(p);
 	if (p->fd >= 0)
 		tuck_fd_close(p->fd);
 	tuck__free(p);
 }
 
 /* Of a descriptor that is its own then; held. NULL without memory. */
-static tuck__noinline struct pending *pending_new(int fd)
+static tuck__noinline struct pending *pending_new(int fd, const char *text)
 {
 	struct pending *p = tuck__alloc(sizeof(*p));
 
@@ -40,10 +96,12 @@ static tuck__noinline struct pending *pending_new(int fd)
 		p->held.release = release;
 	if (!p || tuck__hold(tuck__tls, &p->held) < 0) {
 		tuck__free(p);
-		tuck_fd_close(fd);
+		close_bound(fd, 0);
 		return NULL;
 	}
 	p->fd = fd;
+	if (tuck__is_unix(text))
+		note_path(p);
 	return p;
 }
 
@@ -99,7 +157,7 @@ tuck__noinline int tuck__connect_start(const struct tuck_addr *addr,
 		return fd;
 	r = try_connect(fd, addr);
 	if (r < 0 && r != -EINPROGRESS && r != -EAGAIN)
-		return tuck__close_with(fd, r);
+		return close_bound(fd, r);
 	*ret_fd = fd;
 	return r;
 }
@@ -137,7 +195,7 @@ static tuck__noinline int connect_again(int fd, const char *text)
 static int connected(int fd, int r, const char *text, tuck_ns deadline)
 {
 	struct pending *pending
-		__attribute__((__cleanup__(leave))) = pending_new(fd);
+		__attribute__((__cleanup__(leave))) = pending_new(fd, text);
 
 	if (!pending)
 		return -ENOMEM;
