@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* TLS: reading, writing, and all the ways in which that ends. */
+#include <dlfcn.h>
 #include <malloc.h>
 
 #include "ctx/annotate.h"
@@ -582,6 +583,64 @@ TEST(one_reader_at_a_time)
 	part(&e);
 }
 
+static int write_result;
+
+static void write_in_vain(void *arg)
+{
+	write_result = 1;
+	write_result = (int)tuck_tls_write_full(arg, "x", 1, TUCK_FOREVER);
+}
+
+/*
+ * A stand-in by which a write wants input, as it does while half of a
+ * handshake message is here, until the reader has had its turn.
+ */
+static int wants_input;
+
+int SSL_write(SSL *ssl, const void *buf, int n)
+{
+	int (*real)(SSL *, const void *, int);
+	char c;
+
+	if (wants_input)
+		return SSL_peek(ssl, &c, 1);
+	*(void **)&real = dlsym(RTLD_NEXT, "SSL_write");
+	return real(ssl, buf, n);
+}
+
+static void read_what_a_write_wants(void *arg)
+{
+	char c;
+
+	read_result = (int)tuck_tls_read(arg, &c, 1, patience());
+	wants_input = 0;
+}
+
+TEST(a_write_does_not_starve_the_reader_that_it_waits_for)
+{
+	const struct tuck_attr urgent = { .priority = 10 };
+	const uint32_t strict = 0;
+	tuck_id reader, writer;
+
+	meet_as_usual(&e, USUAL);
+	CHECK_EQ(tuck_policy_set(tuck_policy_priority(), &strict), 0);
+	reader = tuck_go(read_what_a_write_wants, e.client);
+	settle();
+	wants_input = 1;
+	writer = tuck_go_with(&urgent, write_in_vain, e.client);
+	settle();
+	CHECK_EQ(write_result, 1);
+	wants_input = 0;		/* not of this end */
+	CHECK_EQ(tuck_tls_write(e.server, "x", 1, TUCK_NOWAIT), 1);
+	wants_input = 1;
+	finish(reader);
+	finish(writer);
+	CHECK_EQ(read_result, 1);
+	CHECK_EQ(write_result, 1);
+	CHECK_EQ(tuck_policy_set(NULL, NULL), 0);
+	part(&e);
+}
+
 /* Nothing is unwound then: the next reader takes its place, or the close. */
 TEST(a_dropped_reader_is_in_nobodys_way)
 {
@@ -596,14 +655,6 @@ TEST(a_dropped_reader_is_in_nobodys_way)
 			say(e.server, e.client, "reading goes on");
 	}
 	part(&e);
-}
-
-static int write_result;
-
-static void write_in_vain(void *arg)
-{
-	write_result = 1;
-	write_result = (int)tuck_tls_write_full(arg, "x", 1, TUCK_FOREVER);
 }
 
 TEST(close_wakes_who_waits)

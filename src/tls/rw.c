@@ -203,6 +203,18 @@ static tuck__noinline ssize_t try_write(struct tuck_tls *tls, const char *buf,
 	return (ssize_t)done;
 }
 
+/* Its reader did not get its turn: a policy may have it wait for us. */
+static int give_way(tuck_ns deadline)
+{
+	tuck_ns again = tuck_after(TUCK_MS(1));
+	int r;
+
+	if (deadline == TUCK_NOWAIT)
+		return -EAGAIN;
+	r = tuck_sleep(again < deadline ? again : deadline);
+	return r == 0 && deadline <= again ? -ETIMEDOUT : r;
+}
+
 /* Input that a reader takes if there is one, else the next try. */
 static int wait_input(struct tuck_tls *tls, tuck_ns deadline)
 {
@@ -210,11 +222,15 @@ static int wait_input(struct tuck_tls *tls, tuck_ns deadline)
 
 	if (r < 0)
 		return r;
-	if (tuck__tls_is_read(tls))
-		tuck_yield();
-	else
+	if (!tuck__tls_is_read(tls)) {
 		tls->more = true;
-	return 0;
+		return 0;
+	}
+	tuck_yield();
+	if (tls->closed || !tuck__tls_is_read(tls) ||
+	    tuck_fd_wait(tls->fd, TUCK_READABLE, TUCK_NOWAIT) < 0)
+		return 0;
+	return give_way(deadline);
 }
 
 /* Take some bytes, once those before are on their way. */
