@@ -453,6 +453,33 @@ TEST(run_tells_who_used_up_its_ticks)
 	CHECK_EQ(tuck_join(hog, TUCK_FOREVER), -ESRCH);
 }
 
+static void *kill_it(void *arg)
+{
+	CHECK_EQ(tuck_kill(*(const tuck_id *)arg), 0);
+	return NULL;
+}
+
+static void be_killed_meanwhile(void *arg)
+{
+	tuck_id self = tuck_self();
+
+	on_thread(kill_it, &self);
+	CHECK_EQ(tuck_unblock(self), 0);
+	CHECK_EQ(tuck_block(TUCK_FOREVER), 0);	/* sees the post, not waits */
+	letter(arg);
+	spin(NULL);
+}
+
+TEST(one_that_was_killed_while_it_ran_is_not_paused)
+{
+	static const char name = 'k';
+	tuck_id hog = go(be_killed_meanwhile, (void *)(uintptr_t)&name);
+
+	CHECK_EQ(tuck_run(7), 0);
+	CHECK_TRACE("k");
+	CHECK_EQ(tuck_join(hog, TUCK_NOWAIT), -ESRCH);
+}
+
 TEST(run_is_exact)
 {
 	go_six("a");

@@ -64,11 +64,16 @@ int tuck_can_switch(void)
 	       !tuck__calls_out && tuck__ctx_in_place(&s->current->ctx);
 }
 
-/* It has used up its ticks, and waits for an unblock. */
+/*
+ * It has used up its ticks, and waits for an unblock; or ends, if it has been
+ * killed meanwhile: a kill of the watcher's would come too late for it.
+ */
 static void pause_for(struct tuck__sched *s, struct tuck__tasklet *watcher)
 {
 	struct tuck__tasklet *self = s->current;
 
+	if (tuck__unlikely(self->w.bits & TUCK__DOOMED))
+		tuck__raise(s);
 	s->ran_out = tuck__id(self);
 	tuck__link_init(&self->w.link);
 	tuck__wait_for(s, TUCK__WHY_PAUSED, NULL);
