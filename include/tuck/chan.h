@@ -15,8 +15,9 @@
  * for that, and -ECANCELED, see tuck_cancel(). So may another proc's first
  * use, which also returns -EPIPE if the channel is freed meanwhile. But where
  * it waits only for the first proc, with TUCK_NOWAIT or in a call without a
- * deadline, no cancel and no group's deadline ends that wait. A select first
- * waits for the proc of each of its channels; no case goes before.
+ * deadline, no cancel and no group's deadline ends that wait. A select with
+ * TUCK_NOWAIT waits for the proc of each of its channels, and no case goes
+ * before; one that may wait goes on with whichever channel can first.
  */
 #ifndef TUCK_CHAN_H
 #define TUCK_CHAN_H
