@@ -455,6 +455,29 @@ TEST(accounts)
 	check_accounts();
 }
 
+static void block_and_burn(void *arg)
+{
+	CHECK_EQ(tuck_block(TUCK_FOREVER), 0);
+	burn_once(arg);
+}
+
+TEST(the_end_of_one_that_began_before_is_accounted)
+{
+	tuck_id early = go(block_and_burn, (void *)3);
+	tuck_ns begin, before, cpu;
+
+	calm();
+	memset(burnt, 0, sizeof(burnt));
+	CHECK_EQ(tuck_account(1), 0);
+	begin = thread_cpu();
+	before = info_of(tuck_self())->cpu;
+	CHECK_EQ(tuck_unblock(early), 0);
+	finish(early);
+	cpu = info_of(tuck_self())->cpu - before;
+	CHECK(burnt[3] > 0);
+	check_cpu(cpu, 0, thread_cpu() - begin - burnt[3]);
+}
+
 TEST(accounts_on_one_slot)
 {
 	share_slots(1);

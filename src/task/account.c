@@ -4,7 +4,9 @@
  * asked for it.
  *
  * A proc that did not pays nothing: its switches do not look. One that did has
- * another host hook, and contexts whose switches all take the long way.
+ * another host hook, and contexts whose switches all take the long way. Those
+ * that began before have the other hook's end in their first frame: they are
+ * given blocks, by which their end is seen.
  */
 #include <errno.h>
 #include <time.h>
@@ -37,6 +39,13 @@ tuck_ns tuck__cpu_running(const struct tuck__sched *s)
 	return s->cache.watched ? cpu_now() - s->cpu_at : 0;
 }
 
+static void watch(struct tuck__sched *s, struct tuck__tasklet *t, int on)
+{
+	tuck__ctx_watch(&t->ctx);
+	if (on && tuck__ctx_started(&t->ctx))
+		tuck__extra(s, t);	/* or its end is accounted to another */
+}
+
 int tuck_account(int on)
 {
 	struct tuck__sched *s = tuck__sched();
@@ -51,7 +60,7 @@ int tuck_account(int on)
 		struct tuck__tasklet *t = tuck__table_at(s, i);
 
 		if (atomic_load_explicit(&t->id, memory_order_relaxed))
-			tuck__ctx_watch(&t->ctx);
+			watch(s, t, on);
 	}
 	if (!was)
 		s->cpu_at = cpu_now();

@@ -234,12 +234,13 @@ static int stay_watched(struct tuck__ctx *from, struct tuck__ctx *to)
 	return stay(from, to);
 }
 
+/* With a block it is accounted at its end, where the block can be had. */
 static void ended_watched(void)
 {
 	struct tuck__sched *s = tuck__tls;
 
-	tuck__at_end(s);
-	tuck__account(s, s->current);
+	if (!tuck__extra(s, s->current))
+		tuck__account(s, s->current);
 	tuck__task_after();
 }
 

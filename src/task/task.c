@@ -245,6 +245,14 @@ static void give_back(struct tuck__sched *s, struct tuck__tasklet *t,
 	tuck__table_free(s, t, id);
 }
 
+/* The caller, which has a block, runs no more. */
+static tuck__noinline void finish(struct tuck__sched *s)
+{
+	tuck__at_end(s);
+	if (s->cache.watched)
+		tuck__account(s, s->current);
+}
+
 /* The caller has ended: its successor runs, and nothing here after that. */
 void tuck__task_after(void)
 {
@@ -255,7 +263,7 @@ void tuck__task_after(void)
 	tuck_id id;
 
 	if (tuck__unlikely(self->extra != NULL))
-		tuck__at_end(s);
+		finish(s);
 	id = end_id(s, self);
 	announce_end(s, self);
 	self->w.why = TUCK__WHY_ENDING;
