@@ -194,13 +194,18 @@ static void forget(struct asked **a)
 	free(*a);
 }
 
-static tuck__noinline int look(const struct asked *a, int n,
-			       const sigset_t *mask)
+static void restore(const struct asked *a)
 {
 	for (int i = 0; i < SETS; i++)
 		if (a->to[i])
 			memcpy(a->to[i], a->sets + (size_t)i * a->bytes,
 			       a->bytes);
+}
+
+static tuck__noinline int look(const struct asked *a, int n,
+			       const sigset_t *mask)
+{
+	restore(a);
 	return __real_pselect(n, a->to[IN], a->to[OUT], a->to[URGENT], &zero,
 			      mask);
 }
@@ -221,8 +226,10 @@ static int select_until(int all, fd_set *const sets[SETS], tuck_ns deadline,
 		if (r != 0 || over)
 			return r;
 		r = wait_more(a->fds, a->n, deadline, mask, &over);
-		if (r < 0)
+		if (r < 0) {
+			restore(a);	/* many call again with them */
 			return r;
+		}
 	}
 }
 

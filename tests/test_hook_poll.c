@@ -322,6 +322,31 @@ HOOKED_TEST(a_mask_lets_its_signals_in)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
+/* Who calls again after a failure has asked for what he asked for before. */
+static void select_in_vain(void *arg)
+{
+	fd_set in, urgent;
+
+	(void)arg;
+	both(&in);
+	both(&urgent);
+	CHECK_EQ(select(b[1] + 1, &in, NULL, &urgent, NULL), -1);
+	CHECK_EQ(errno, ECANCELED);
+	CHECK(FD_ISSET(a[0], &in) && FD_ISSET(b[0], &in));
+	CHECK(FD_ISSET(a[0], &urgent) && FD_ISSET(b[0], &urgent));
+}
+
+HOOKED_TEST(sets_outlive_a_failure)
+{
+	tuck_id id;
+
+	set_up();
+	id = go(select_in_vain, NULL);
+	settle();
+	CHECK_EQ(tuck_cancel(id), 0);
+	finish(id);
+}
+
 /* -- interrupts -- */
 
 static atomic_int interrupts;
