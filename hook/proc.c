@@ -59,12 +59,10 @@ static void in_child(void)
 	tuck__hook_flags_in_child();
 	all_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	tuck__link_init(&all);
-	atomic_store(&tuck__waits_n, 0);
 	if (!tuck__hooked)
 		return;
 	tuck__hooked->lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	tuck__link_init(&tuck__hooked->link);
-	atomic_store(&tuck__waits_n, tuck__hooked->waits);
 	tuck__hold_waits++;
 }
 
@@ -184,7 +182,7 @@ bool tuck__hook_closing(unsigned first, unsigned last)
 		struct hooked *h = tuck__container(l, struct hooked, link);
 
 		__real_pthread_mutex_lock(&h->lock);
-		if (h->waits > 0)
+		if (!tuck__list_empty(&h->entered))
 			tuck__waits_close(h, first, last);
 		__real_pthread_mutex_unlock(&h->lock);
 	}

@@ -22,7 +22,6 @@ void tuck__wait_fire(struct wait *w, int result)
 	w->fired = true;
 	w->result = result;
 	w->in->waits--;
-	atomic_fetch_sub(&tuck__waits_n, 1);
 	tuck_sem_post(&w->sem);
 }
 
@@ -86,6 +85,13 @@ static void interrupt(struct hooked *h)
 		tuck__wait_fire(h->of_main, -EINTR);
 }
 
+/* One who was woken, and has not run yet, would look at who comes next. */
+static void end_closed(struct wait *w)
+{
+	tuck__wait_fire(w, -EBADF);
+	w->result = -EBADF;
+}
+
 /* A bucket has those of every 1,024th number. */
 void tuck__waits_close(struct hooked *h, unsigned first, unsigned last)
 {
@@ -96,7 +102,7 @@ void tuck__waits_close(struct hooked *h, unsigned first, unsigned last)
 			struct waiter *w = waiter_of(l);
 
 			if ((unsigned)w->fd >= first && (unsigned)w->fd <= last)
-				tuck__wait_fire(w->wait, -EBADF);
+				end_closed(w->wait);
 		}
 	}
 }
@@ -112,10 +118,9 @@ void tuck__wait_discard(struct wait *w)
 	tuck__link_cut(&w->link);
 	if (h->of_main == w)
 		h->of_main = NULL;
-	if (!w->fired) {
-		atomic_fetch_sub(&tuck__waits_n, 1);
+	atomic_fetch_sub(&tuck__waits_n, 1);
+	if (!w->fired)
 		h->waits--;
-	}
 	free(w);
 }
 

@@ -50,7 +50,7 @@ struct hooked {
 	struct tuck__link buckets[BUCKETS];
 };
 
-extern atomic_int tuck__waits_n;	/* of all procs, that have not fired */
+extern atomic_int tuck__waits_n;	/* that all procs have entered */
 
 static inline struct tuck__link *bucket_of(struct hooked *h, int fd)
 {
