@@ -114,19 +114,38 @@ static bool ended(int r, tuck_ns until)
 
 bool tuck__hook_again(int fd, short events, tuck_ns *until)
 {
-	struct pollfd p = { .fd = fd, .events = events };
+	return tuck__hook_again_with(fd, events, -1, until);
+}
+
+bool tuck__hook_again_with(int fd, short events, int other, tuck_ns *until)
+{
+	const struct pollfd p[2] = {
+		{ .fd = fd, .events = events },
+		{ .fd = other, .revents = TUCK__HOOK_HELD },
+	};
 
 	return begin(fd, events, until) &&
-	       ended(tuck__hook_wait(&p, 1, *until), *until);
+	       ended(tuck__hook_wait(p, other < 0 ? 1 : 2, *until), *until);
 }
 
 bool tuck__hook_later(int fd, short events, tuck_ns *until)
 {
+	return tuck__hook_later_with(fd, events, -1, until);
+}
+
+bool tuck__hook_later_with(int fd, short events, int other, tuck_ns *until)
+{
+	const struct pollfd p[2] = {
+		{ .fd = fd, .revents = TUCK__HOOK_HELD },
+		{ .fd = other, .revents = TUCK__HOOK_HELD },
+	};
 	tuck_ns soon = tuck_after(SOON);
+	int r;
 
 	if (!begin(fd, events, until))
 		return false;
 	if (soon > *until)
 		return ended(-ETIMEDOUT, *until);
-	return ended(tuck__hook_rest(soon), *until);
+	r = tuck__hook_wait(p, other < 0 ? 1 : 2, soon);
+	return ended(r == -ETIMEDOUT ? 0 : r, *until);
 }

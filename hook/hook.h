@@ -35,6 +35,12 @@ static inline bool tuck__hook_on(void)
 int tuck__hook_wait(const struct pollfd *fds, nfds_t n, tuck_ns deadline);
 
 /*
+ * For one of these in its revents: no event of it is waited for, but its close
+ * ends the wait, for the call is going to use it again.
+ */
+#define TUCK__HOOK_HELD POLLNVAL
+
+/*
  * Whether the caller is one whose waits signals interrupt: the proc's main
  * tasklet; and whether the handler of the last one had SA_RESTART.
  */
@@ -49,8 +55,12 @@ bool tuck__hook_restarts(void);
  */
 bool tuck__hook_again(int fd, short events, tuck_ns *until);
 
+/* The same in a call that has another descriptor, which is held meanwhile. */
+bool tuck__hook_again_with(int fd, short events, int other, tuck_ns *until);
+
 /* The same where a wait for events would not tell: look again soon. */
 bool tuck__hook_later(int fd, short events, tuck_ns *until);
+bool tuck__hook_later_with(int fd, short events, int other, tuck_ns *until);
 
 /* Until the deadline: 0; -EINTR, -ECANCELED. */
 int tuck__hook_rest(tuck_ns deadline);

@@ -70,9 +70,10 @@ static bool again(const struct splicing *s, int fd, short events,
 		  tuck_ns *until)
 {
 	bool blocks = may_block(s, fd);
+	int other = fd == s->in ? s->out : s->in;
 
 	errno = EAGAIN;
-	return blocks && tuck__hook_again(fd, events, until);
+	return blocks && tuck__hook_again_with(fd, events, other, until);
 }
 
 /* Neither would block, but did: what poll() takes for room is too little. */
@@ -86,7 +87,8 @@ static bool wait_for_either(const struct splicing *s, tuck_ns until[2])
 		return again(s, s->out, POLLOUT, &until[1]);
 	blocks = pipes_block(s) && tuck__hook_blocks(s->in);
 	errno = EAGAIN;
-	return blocks && tuck__hook_later(s->out, POLLOUT, &until[1]);
+	return blocks &&
+	       tuck__hook_later_with(s->out, POLLOUT, s->in, &until[1]);
 }
 
 ssize_t __wrap_splice(int in, off64_t *in_at, int out, off64_t *out_at,

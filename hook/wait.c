@@ -58,6 +58,8 @@ static int add(struct wait *w, const struct pollfd *p)
 				.events = (uint16_t)p->events };
 	tuck__link_before(bucket_of(w->in, p->fd), &one->link);
 	w->n++;
+	if (p->revents == TUCK__HOOK_HELD)
+		return 0;
 	r = tuck__waits_arm(w->in, p->fd);
 	if (r == -EBADF)
 		tuck__wait_fire(w, 0);
@@ -110,11 +112,12 @@ static tuck__noinline int outcome(struct wait *w, int r)
 /* What it is given must stay its own, so it is copied. */
 static tuck__noinline int wait_as_thread(const struct pollfd *fds, nfds_t n)
 {
+	bool tells = n == 1 && fds[0].revents != TUCK__HOOK_HELD;
 	struct pollfd p = { .fd = -1 };
 
-	if (n == 1)
+	if (tells)
 		p = fds[0];
-	__real_poll(&p, 1, n == 1 ? -1 : 1);
+	__real_poll(&p, 1, tells ? -1 : 1);
 	return 0;
 }
 

@@ -295,7 +295,7 @@ ssize_t __wrap_sendfile(int fd, int file, off_t *offset, size_t n)
 		if (r > 0)
 			done += (size_t)r;
 		else if (r == 0 || !blocks ||
-			 !tuck__hook_again(fd, POLLOUT, &until))
+			 !tuck__hook_again_with(fd, POLLOUT, file, &until))
 			return r == 0 ? (ssize_t)done : so_far(done);
 	}
 	return (ssize_t)done;
