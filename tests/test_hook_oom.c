@@ -4,6 +4,7 @@
  * error that the call may have, nothing lost, and all works afterwards.
  */
 #include <netdb.h>
+#include <pthread.h>
 #include <sys/resource.h>
 
 #include "hooked.h"
@@ -178,4 +179,28 @@ HOOKED_TEST(without_a_descriptor_a_call_says_so)
 	CHECK_EQ(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	raw_write(fds[1], "x", 1);
 	CHECK_EQ(call_read(), 0);
+}
+
+/* -- a condition, whose mutex is somebody's -- */
+
+static pthread_mutex_t owned = PTHREAD_ERRORCHECK_MUTEX_INITIALIZER_NP;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+
+static void wait_for_signal(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&owned), 0);
+	CHECK_EQ(pthread_cond_wait(&cond, &owned), 0);
+	CHECK_EQ(fail_in, 0);
+	CHECK_EQ(pthread_mutex_unlock(&owned), 0);
+}
+
+HOOKED_TEST(who_waited_for_a_condition_has_the_mutex)
+{
+	tuck_id id = go(wait_for_signal, NULL);
+
+	settle();
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	fail_in = 1;
+	finish(id);
 }

@@ -203,3 +203,79 @@ TEST(signal_of_one_that_is_killed_goes_to_a_thread)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	CHECK_TRACE("");
 }
+
+/* -- a robust mutex whose thread has ended with it -- */
+
+static pthread_mutex_t robust;
+
+static void make_robust(int type)
+{
+	pthread_mutexattr_t attr;
+
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_settype(&attr, type);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	CHECK_EQ(pthread_mutex_init(&robust, &attr), 0);
+	pthread_mutexattr_destroy(&attr);
+}
+
+static void *end_with_it(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&robust), 0);
+	ready = 1;
+	CHECK_EQ(pthread_cond_signal(&cond), 0);
+	return NULL;
+}
+
+static void try_in_vain(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(pthread_mutex_trylock(&robust), EBUSY);
+	CHECK_EQ(pthread_mutex_unlock(&robust), EPERM);
+}
+
+static void inherit(int type)
+{
+	make_robust(type);
+	on_thread(end_with_it, NULL);
+	CHECK_EQ(pthread_mutex_lock(&robust), EOWNERDEAD);
+	in_tasklet(try_in_vain, NULL);
+	CHECK_EQ(pthread_mutex_consistent(&robust), 0);
+	in_tasklet(try_in_vain, NULL);
+	CHECK_EQ(pthread_mutex_unlock(&robust), 0);
+}
+
+TEST(heir_of_a_robust_mutex_is_its_owner)
+{
+	NOT_UNDER_TSAN("it knows of no robust mutex");
+	CHECK(tuck_self() > 0);
+	inherit(PTHREAD_MUTEX_RECURSIVE);
+	inherit(PTHREAD_MUTEX_ERRORCHECK);
+}
+
+static void wait_to_inherit(void *arg)
+{
+	int r = 0;
+
+	(void)arg;
+	CHECK_EQ(pthread_mutex_lock(&robust), 0);
+	while (!ready && r == 0)
+		r = pthread_cond_wait(&cond, &robust);
+	CHECK_EQ(r, EOWNERDEAD);
+	CHECK_EQ(pthread_mutex_consistent(&robust), 0);
+	CHECK_EQ(pthread_mutex_unlock(&robust), 0);
+}
+
+TEST(condition_tells_of_a_robust_mutex)
+{
+	tuck_id id;
+
+	NOT_UNDER_TSAN("it knows of no robust mutex");
+	make_robust(PTHREAD_MUTEX_NORMAL);
+	id = go(wait_to_inherit, NULL);
+	CHECK_EQ(tuck_run(0), 0);
+	on_thread(end_with_it, NULL);
+	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
+	CHECK_EQ(pthread_mutex_lock(&robust), 0);
+}

@@ -42,23 +42,46 @@ static void leave(struct waiting *w)
 		__real_pthread_cond_signal(w->cond);
 }
 
+/* Without memory to own it, it must try on: nobody expects to be without it. */
+static int relock(pthread_mutex_t **m)
+{
+	int r;
+
+	while ((r = __wrap_pthread_mutex_lock(*m)) == EAGAIN)
+		if (tuck__lot_sleep(tuck_after(TUCK_MS(1))) < 0)
+			tuck_yield();
+	*m = NULL;
+	return r;
+}
+
 /* Also when it is left by a kill, before cleanups run. */
 static void lock_again(pthread_mutex_t **m)
 {
 	if (*m)
-		__wrap_pthread_mutex_lock(*m);
+		relock(m);
+}
+
+static int result(int r)
+{
+	if (r == -ETIMEDOUT)
+		return ETIMEDOUT;
+	if (r == -EDEADLK)
+		return EDEADLK;
+	if (r != 0)
+		tuck_yield();
+	return 0;
 }
 
 /*
  * The mutex is unlocked once this tasklet is in the lot, so no signal is lost.
  * Without memory, and for one whose group is late, it is a wake-up without a
- * signal, which POSIX allows.
+ * signal, which POSIX allows. A robust mutex may have lost its owner meanwhile.
  */
 static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)
 {
 	pthread_mutex_t *locked __attribute__((__cleanup__(lock_again))) = NULL;
 	struct waiting w __attribute__((__cleanup__(leave))) = { c, NULL };
-	int r;
+	int r, err;
 
 	if (deadline < 0)
 		return EINVAL;
@@ -68,13 +91,9 @@ static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)
 		return r;
 	locked = m;
 	r = w.parked ? tuck__lot_wait(w.parked, deadline) : -ENOMEM;
-	if (r == -ETIMEDOUT)
-		return ETIMEDOUT;
-	if (r == -EDEADLK)
-		return EDEADLK;
-	if (r != 0)
-		tuck_yield();
-	return 0;
+	r = result(r);
+	err = relock(&locked);
+	return err ? err : r;
 }
 
 int __wrap_pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)

@@ -269,6 +269,7 @@ static int own(struct bucket *b, void *object, tuck__attempt *take, bool deep)
 {
 	struct owned *o = find(b, object);
 	tuck_id self = tuck_self();
+	bool taken;
 	int r;
 
 	if (o && o->owner == self && !deep)
@@ -280,9 +281,10 @@ static int own(struct bucket *b, void *object, tuck__attempt *take, bool deep)
 	if (!o)
 		return EAGAIN;
 	r = take ? take(object) : 0;
-	if (r == 0 && o->owner == self) {
+	taken = r == 0 || r == EOWNERDEAD;
+	if (taken && o->owner == self) {
 		o->depth++;
-	} else if (r == 0) {
+	} else if (taken) {
 		o->owner = self;
 		o->depth = 1;
 	} else if (o->owner != self) {

@@ -54,7 +54,7 @@ int tuck__lot_acquire(void *object, tuck__attempt *attempt, tuck_ns deadline);
 /*
  * Have the calling tasklet own an object, if take(object) is 0 or NULL. EBUSY
  * if another one owns it, EDEADLK if it does itself and deep is false, EAGAIN
- * without memory, or what take() says.
+ * without memory, or what take() says: after EOWNERDEAD it owns it, too.
  */
 int tuck__lot_own(void *object, tuck__attempt *take, bool deep);
 
