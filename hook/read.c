@@ -18,12 +18,17 @@
 /* These do not wait, or not in a way that poll() would know of. */
 #define AT_ONCE (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB)
 
-/* Whether libc's own call is the one to make: it will not block for long. */
+/*
+ * Whether libc's own call is the one to make: it will not block for long. What
+ * never blocks says itself what it has: poll() is silent of a FIFO that nobody
+ * has opened to write yet, whose read is 0.
+ */
 static tuck__noinline bool not_a_socket(int fd)
 {
 	if (errno != ENOTSOCK)
 		return false;
-	if (!tuck__hook_would_block(fd, POLLIN, O_WRONLY))
+	if (!tuck__hook_would_block(fd, POLLIN, O_WRONLY) ||
+	    !tuck__hook_blocks(fd))
 		return true;
 	errno = EAGAIN;
 	return false;

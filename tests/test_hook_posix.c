@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <time.h>
@@ -123,6 +124,24 @@ TEST(a_read_beyond_its_buffer_ends_the_program)
 		CHECK(tuck_self() > 0);
 		CHECK_EQ(__recvfrom_chk(fds[0], buf, 9, 3, 0, NULL, NULL), 0);
 	});
+}
+
+/* A FIFO that nobody writes to is at its end, whatever poll() says. */
+HOOKED_TEST(a_fifo_without_a_writer_is_at_its_end)
+{
+	char dir[] = "/tmp/tuck-XXXXXX", path[64], c;
+	struct iovec iov = { &c, 1 };
+	int fd, err;
+
+	CHECK(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/fifo", dir);
+	CHECK_EQ(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK);
+	err = unlink(path) | rmdir(dir);
+	CHECK_EQ(err, 0);
+	CHECK(fd >= 0);
+	CHECK_EQ(read(fd, &c, 1), 0);
+	CHECK_EQ(readv(fd, &iov, 1), 0);
 }
 
 HOOKED_TEST(sendfile_of_nothing_looks_all_the_same)
