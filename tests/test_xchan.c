@@ -1092,6 +1092,7 @@ TEST(freed_by_who_sent_the_last)
 static _Thread_local bool is_held_up;
 static atomic_int held_up;
 
+#if !UNDER_MSAN		/* which is to know what it writes */
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
 	if (is_held_up && atomic_load(&held_up) == 1) {
@@ -1101,6 +1102,7 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 	}
 	return (int)syscall(SYS_clock_gettime, clock, t);
 }
+#endif
 
 static void look_for_what_is_freed(void *chan)
 {
@@ -1121,6 +1123,7 @@ TEST(freed_while_somebody_looks_again)
 	struct tuck_chan *others[3 * REMEMBERED];
 	int proc, i;
 
+	NOT_UNDER_MSAN("it has the clock that holds it up");
 	for (i = 0; i < 3 * REMEMBERED; i++)
 		others[i] = new_chan(0, 0);
 	mallopt(M_PERTURB, 0xee);
