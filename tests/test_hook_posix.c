@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Corners of libc's calls where the kernel says more than the usual. */
 #include <limits.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -365,4 +366,77 @@ HOOKED_TEST(splice_from_a_unix_socket_heeds_its_flag)
 	set_limit(fds[0], SO_RCVTIMEO, 0);
 	CHECK_EQ(splice(fds[0], NULL, ends[1], NULL, 9, SPLICE_F_NONBLOCK), -1);
 	CHECK_EQ(errno, EAGAIN);
+}
+
+/* -- handlers that are left by a jump -- */
+
+static sigjmp_buf jump;
+static int ran, ran_inside = -1;
+
+static void leave_handler(int sig)
+{
+	(void)sig;
+	siglongjmp(jump, 1);
+}
+
+static void yield_in_handler(int sig)
+{
+	(void)sig;
+	sched_yield();
+	ran_inside = ran;
+}
+
+/* With a frame that is larger than what is above it later. */
+static __attribute__((__noinline__)) void raise_deep(int sig)
+{
+	char frame[8192];
+
+	fill(frame, sizeof(frame), 0, 1);
+	raise(sig);
+	check_filled(frame, sizeof(frame), 0, 1);
+}
+
+static void leave_one(void)
+{
+	signal(SIGUSR2, yield_in_handler);
+	signal(SIGUSR1, leave_handler);
+	if (sigsetjmp(jump, 1) == 0)
+		raise_deep(SIGUSR1);
+}
+
+static void run(void *arg)
+{
+	(void)arg;
+	ran = 1;
+}
+
+HOOKED_TEST(nobody_switches_in_a_handler_after_one_that_was_left)
+{
+	go(run, NULL);
+	leave_one();
+	raise(SIGUSR2);
+	CHECK_EQ(ran_inside, 0);
+	sched_yield();
+	WAIT_FOR(ran == 1);
+}
+
+static void read_closed(void *arg)
+{
+	char c;
+
+	(void)arg;
+	CHECK_EQ(read(fds[0], &c, 1), -1);
+	CHECK_EQ(errno, EBADF);
+}
+
+HOOKED_TEST(a_close_is_told_after_a_handler_that_was_left)
+{
+	tuck_id id;
+
+	stream_pair(fds);
+	leave_one();
+	id = go(read_closed, NULL);
+	settle();
+	CHECK_EQ(close(fds[0]), 0);
+	finish(id);
 }

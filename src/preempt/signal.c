@@ -38,11 +38,6 @@ static __thread struct no_switch no_switch;
 __thread int tuck__hold_waits;
 static __thread int depth;	/* too large after a siglongjmp() */
 
-bool tuck__handling(void)
-{
-	return depth > 0;
-}
-
 bool tuck__in_handler(void)
 {
 	if (tuck__likely(!no_switch.sp))
@@ -55,15 +50,24 @@ bool tuck__in_handler(void)
 	return false;
 }
 
+/* Where a tasklet may switch, and no handler runs below it, none does. */
+bool tuck__handling(void)
+{
+	if (depth > 0 && tuck_can_switch() && !tuck__in_handler())
+		depth = 0;
+	return depth > 0;
+}
+
 /* What the kernel calls. */
 static void handle(int sig, siginfo_t *info, void *context)
 {
 	info_fn *with_info = atomic_load(&handlers[sig].info);
 	simple_fn *simple = atomic_load(&handlers[sig].simple);
 	tuck__handled_fn *handled = atomic_load(&tuck__handled);
+	bool inside = tuck__in_handler();	/* forgets one that was left */
 	struct no_switch before = no_switch;
 
-	if (!before.sp && tuck_can_switch())
+	if (!inside && tuck_can_switch())
 		no_switch = (struct no_switch){
 			(uintptr_t)__builtin_frame_address(0),
 			tuck_self(),
