@@ -5,8 +5,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <threads.h>
 #include <tuck.h>
+#include <unistd.h>
 
 #include "preempt/locks.h"
 #include "trace.h"
@@ -278,4 +281,66 @@ TEST(condition_tells_of_a_robust_mutex)
 	on_thread(end_with_it, NULL);
 	CHECK_EQ(tuck_join(id, TUCK_FOREVER), 0);
 	CHECK_EQ(pthread_mutex_lock(&robust), 0);
+}
+
+/* -- a condition that another process signals -- */
+
+struct shared {
+	pthread_mutex_t mutex;
+	pthread_cond_t cond;
+	int waits, ready;
+};
+
+static struct shared *make_shared(void)
+{
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	pthread_mutexattr_t mutex;
+	pthread_condattr_t attr;
+
+	CHECK(s != MAP_FAILED);
+	pthread_mutexattr_init(&mutex);
+	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
+	CHECK_EQ(pthread_mutex_init(&s->mutex, &mutex), 0);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	CHECK_EQ(pthread_cond_init(&s->cond, &attr), 0);
+	return s;
+}
+
+static void signal_once_it_waits(struct shared *s)
+{
+	while (!s->ready) {
+		pthread_mutex_lock(&s->mutex);
+		s->ready = s->waits;
+		pthread_mutex_unlock(&s->mutex);
+		usleep(1000);
+	}
+	pthread_cond_signal(&s->cond);
+	_exit(0);
+}
+
+static void wait_for_process(void *arg)
+{
+	struct shared *s = arg;
+
+	CHECK_EQ(pthread_mutex_lock(&s->mutex), 0);
+	s->waits = 1;
+	while (!s->ready)
+		CHECK_EQ(pthread_cond_wait(&s->cond, &s->mutex), 0);
+	CHECK_EQ(pthread_mutex_unlock(&s->mutex), 0);
+}
+
+TEST(condition_that_another_process_signals)
+{
+	struct shared *s = make_shared();
+	pid_t child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (child == 0)
+		signal_once_it_waits(s);
+	in_tasklet(wait_for_process, s);
+	CHECK_EQ(waitpid(child, &status, 0), child);
+	CHECK_EQ(status, 0);
 }

@@ -2,7 +2,8 @@
 /*
  * Conditions for tasklets: they wait in the parking lot, ordinary threads in
  * the condition. A signal is for the first tasklet, or else for a thread; a
- * broadcast for all.
+ * broadcast for all. Other processes do not see the lot: of a condition that is
+ * shared with some, a tasklet is woken every TUCK__LOT_POLL to look for itself.
  */
 #include <pthread.h>
 #include <stddef.h>
@@ -72,6 +73,24 @@ static int result(int r)
 	return 0;
 }
 
+/* As glibc keeps what pthread_condattr_setpshared() said. */
+static bool is_shared(const pthread_cond_t *c)
+{
+	return c->__data.__wrefs & 1;
+}
+
+static tuck__noinline int park(const pthread_cond_t *c, struct tuck__parked *p,
+			       tuck_ns deadline)
+{
+	tuck_ns soon = is_shared(c) ? tuck_after(TUCK__LOT_POLL) : TUCK_FOREVER;
+	int r;
+
+	if (soon >= deadline)
+		return tuck__lot_wait(p, deadline);
+	r = tuck__lot_wait(p, soon);
+	return r == -ETIMEDOUT ? 0 : r;
+}
+
 /*
  * The mutex is unlocked once this tasklet is in the lot, so no signal is lost.
  * Without memory, and for one whose group is late, it is a wake-up without a
@@ -90,7 +109,7 @@ static int wait_until(pthread_cond_t *c, pthread_mutex_t *m, tuck_ns deadline)
 	if (r != 0)
 		return r;
 	locked = m;
-	r = w.parked ? tuck__lot_wait(w.parked, deadline) : -ENOMEM;
+	r = w.parked ? park(c, w.parked, deadline) : -ENOMEM;
 	r = result(r);
 	err = relock(&locked);
 	return err ? err : r;

@@ -8,7 +8,8 @@
  * Invariants:
  * 1. Who waits is in the lot before its last try, and who unlocks looks into
  *    the lot after that: so none is left waiting. An unlock by code that was
- *    linked without the wrappers is found by looking every POLL.
+ *    linked without the wrappers is found by looking every
+ *    TUCK__LOT_POLL.
  * 2. Nothing in here switches while a bucket is locked.
  *
  * Why not otherwise: a Tuck mutex in place of each pthread_mutex_t would leave
@@ -23,7 +24,6 @@
 
 #include "preempt/lot.h"
 
-#define POLL	TUCK_MS(10)
 #define BUCKETS	256
 
 struct owned {
@@ -204,7 +204,7 @@ static void leave(struct tuck__parked **p)
 /* One whose group is late cannot wait, but must try on. */
 static void wait_a_while(struct tuck__parked *p, tuck_ns deadline)
 {
-	tuck_ns soon = tuck_after(POLL);
+	tuck_ns soon = tuck_after(TUCK__LOT_POLL);
 	int r = p ? tuck__lot_wait(p, soon < deadline ? soon : deadline) :
 		    tuck__lot_sleep(tuck_after(TUCK_MS(1)));
 

@@ -13,6 +13,9 @@
 #include "base/list.h"
 #include "preempt/preempt.h"
 
+/* How often those look for themselves whom nobody may tell. */
+#define TUCK__LOT_POLL TUCK_MS(10)
+
 /* A tasklet that waits for an object. */
 struct tuck__parked {
 	struct tuck__link link;
