@@ -73,10 +73,15 @@ static int result(int r)
 	return 0;
 }
 
-/* As glibc keeps what pthread_condattr_setpshared() said. */
+/* What pthread_condattr_setpshared() said, where libc is known to keep it. */
 static bool is_shared(const pthread_cond_t *c)
 {
+#ifdef __GLIBC__
 	return c->__data.__wrefs & 1;
+#else
+	(void)c;
+	return false;
+#endif
 }
 
 static tuck__noinline int park(const pthread_cond_t *c, struct tuck__parked *p,
