@@ -399,11 +399,14 @@ TEST(splicing)
 
 static int listen_and_connect(void)
 {
-	int fd = tuck_listen("unix:@tuck-test-oom", NULL), r;
+	char where[TUCK_ADDR_TEXT];
+	int fd, r;
 
+	snprintf(where, sizeof(where), "unix:@tuck-oom-%d", (int)getpid());
+	fd = tuck_listen(where, NULL);
 	if (fd < 0)
 		return fd;
-	r = tuck_connect("unix:@tuck-test-oom", NULL, TUCK_FOREVER);
+	r = tuck_connect(where, NULL, TUCK_FOREVER);
 	tuck_fd_close(fd);
 	return r < 0 ? r : tuck_fd_close(r);
 }
