@@ -125,32 +125,40 @@ static struct tuck__shared_wait *prepare(struct tuck__sched *s,
 	return w;
 }
 
+/*
+ * If begun is 0, a wait has begun, in case that none can go; else that is the
+ * answer then. One look does for both: between two of them others might free a
+ * channel, in whose queue there is nothing of this tasklet's yet.
+ */
 static int select_once(struct tuck__sched *s, struct tuck_case *cases, int n,
-		       bool wait)
+		       int begun)
 {
 	struct tuck__place **order, *p;
 	struct tuck__shared_wait *w;
 	struct tuck__outcome o;
+	bool waits = false;
 	uint32_t n_order;
 	int i;
 
 	w = prepare(s, cases, n, &order, &n_order);
-	if (!w && wait)
+	if (!w && begun == 0)
 		tuck__far_undo(s);
 	if (!w)
 		return -ENOMEM;
-	if (wait)
-		tuck__shared_wait_watch(s, w);
 	lock_all(order, n_order);
 	o = go(s, order, n_order, &p);
-	for (uint32_t k = 0; k < n_order && wait && !p; k++)
-		tuck__place_enter(order[k]);
+	if (!p && begun == 0) {
+		waits = true;
+		tuck__shared_wait_watch(s, w);
+		for (uint32_t k = 0; k < n_order; k++)
+			tuck__place_enter(order[k]);
+	}
 	unlock_all(order, n_order);
-	if (wait && !p)
+	if (waits)
 		return tuck__case_answer(cases, tuck__shared_park(s, w));
-	i = p ? (int)(p - w->places) : -EAGAIN;
+	i = p ? (int)(p - w->places) : begun;
 	tuck__shared_wait_free(s, w);
-	if (wait)
+	if (begun == 0)
 		tuck__far_undo(s);
 	if (p) {
 		cases[i].ret_err = o.result;
@@ -162,10 +170,9 @@ static int select_once(struct tuck__sched *s, struct tuck_case *cases, int n,
 int tuck__shared_select(struct tuck__sched *s, struct tuck_case *cases, int n,
 			tuck_ns deadline)
 {
-	int r = select_once(s, cases, n, false);
+	int begun = -EAGAIN;
 
-	if (r != -EAGAIN || deadline == TUCK_NOWAIT)
-		return r;
-	r = tuck__far_begin(s, deadline);
-	return r < 0 ? r : select_once(s, cases, n, true);
+	if (deadline != TUCK_NOWAIT)
+		begun = tuck__far_begin(s, deadline);
+	return select_once(s, cases, n, begun);
 }
