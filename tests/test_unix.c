@@ -62,11 +62,14 @@ static void connect_and_talk(const char *addr, int kind)
 
 TEST(streams_and_packets)
 {
+	char name[TUCK_ADDR_TEXT];
+
 	connect_and_talk(fresh(), SOCK_STREAM);
 	sweep();
 	connect_and_talk(fresh(), SOCK_SEQPACKET);
 	sweep();
-	connect_and_talk("unix:@tuck-test-name", SOCK_STREAM);
+	snprintf(name, sizeof(name), "unix:@tuck-test-%d", (int)getpid());
+	connect_and_talk(name, SOCK_STREAM);
 	connect_and_talk("unix:", SOCK_SEQPACKET);	/* the kernel chooses */
 }
 
