@@ -188,7 +188,7 @@ void tuck__fd_adopt(struct tuck__sched *s, int fd, uint32_t bits)
 
 void tuck__fd_share(struct tuck__sched *s, int fd)
 {
-	struct tuck__fd *f = tuck__fd_known(s->io, fd);
+	struct tuck__fd *f = tuck__fd_of(s, fd);
 
 	if (f)
 		f->bits &= ~(uint32_t)TUCK__FD_OURS;
@@ -196,7 +196,7 @@ void tuck__fd_share(struct tuck__sched *s, int fd)
 
 void tuck__fd_lend(struct tuck__sched *s, int fd)
 {
-	struct tuck__fd *f = s->io ? tuck__fd_known(s->io, fd) : NULL;
+	struct tuck__fd *f = tuck__fd_of(s, fd);
 	int flags;
 
 	if (!f || !(f->bits & TUCK__FD_OURS))
@@ -285,7 +285,7 @@ ssize_t tuck__breathe(ssize_t result)
 
 static void retire(struct tuck__sched *s, int fd, bool stays_open)
 {
-	struct tuck__fd *f = s && s->io ? tuck__fd_known(s->io, fd) : NULL;
+	struct tuck__fd *f = s ? tuck__fd_of(s, fd) : NULL;
 
 	if (!f)
 		return;

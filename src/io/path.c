@@ -78,10 +78,8 @@ static tuck__noinline struct tuck__call *open_job(const char *path, int flags,
 /* If its number was closed behind our back. */
 static tuck__noinline int opened(int fd)
 {
-	struct tuck__sched *s = tuck__tls;
-
-	if (fd >= 0 && s->io && tuck__fd_known(s->io, fd))
-		tuck__fd_adopt(s, fd, 0);
+	if (fd >= 0 && tuck__fd_of(tuck__tls, fd))
+		tuck__fd_adopt(tuck__tls, fd, 0);
 	return fd;
 }
 

@@ -85,6 +85,14 @@ static inline struct tuck__fd *tuck__fd_known(const struct tuck__poller *p,
 	return &p->chunks[chunk][fd % TUCK__FD_CHUNK];
 }
 
+/* The same, of a proc that need not have a poller yet. */
+static inline struct tuck__fd *tuck__fd_of(const struct tuck__sched *s, int fd)
+{
+	const struct tuck__poller *p = s->io;
+
+	return tuck__likely(p != NULL) ? tuck__fd_known(p, fd) : NULL;
+}
+
 static inline void tuck__wake_all(struct tuck__sched *s,
 				  struct tuck__link *queue, int result)
 {
@@ -106,9 +114,7 @@ int tuck__fd_look_up(struct tuck__sched *s, int fd, int last,
 static inline int tuck__fd_get_again(struct tuck__sched *s, int fd, int last,
 				     struct tuck__fd **ret_fd)
 {
-	struct tuck__poller *p = s->io;
-	struct tuck__fd *f = tuck__likely(p != NULL) ? tuck__fd_known(p, fd) :
-						       NULL;
+	struct tuck__fd *f = tuck__fd_of(s, fd);
 
 	if (tuck__unlikely(
 		    !f || !(f->bits & TUCK__FD_KNOWN) ||

@@ -8,8 +8,7 @@
  * Invariants:
  * 1. Who waits is in the lot before its last try, and who unlocks looks into
  *    the lot after that: so none is left waiting. An unlock by code that was
- *    linked without the wrappers is found by looking every
- *    TUCK__LOT_POLL.
+ *    linked without the wrappers is found by looking every TUCK__LOT_POLL.
  * 2. Nothing in here switches while a bucket is locked.
  *
  * Why not otherwise: a Tuck mutex in place of each pthread_mutex_t would leave

@@ -265,10 +265,8 @@ static bool valid(const struct tuck_proc_attr *attr)
 /* The proc has the caller's descriptors in its own table, too. */
 static void share(const struct tuck_proc_attr *attr)
 {
-	struct tuck__sched *s = tuck__tls;
-
-	for (int i = 0; s && s->io && i < attr->n_fds; i++)
-		tuck__fd_share(s, attr->fds[i]);
+	for (int i = 0; tuck__tls && i < attr->n_fds; i++)
+		tuck__fd_share(tuck__tls, attr->fds[i]);
 }
 
 int tuck__proc_start(const struct tuck_proc_attr *attr, void (*fn)(void *),
