@@ -495,11 +495,27 @@ TEST(a_maker_that_is_killed_takes_its_group_along)
 	CHECK_EQ(count_tasklets(), 1);
 }
 
+static int released;
+
+static void await_release(void *arg)
+{
+	(void)arg;
+	while (!released)
+		CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
+	cleaned++;
+}
+
+static int end_when_released(void *arg)
+{
+	CHECK_EQ(tuck_defer(await_release, NULL), 0);
+	return block(arg);
+}
+
 /* It was cancelled before, and while it waits for the ends. */
 static void free_cancelled(void *arg)
 {
 	new_group(TUCK_FOREVER);
-	start(end_slowly, 0);
+	start(end_when_released, 0);
 	calm();
 	if (arg)
 		CHECK_EQ(tuck_cancel(tuck_self()), 0);
@@ -517,31 +533,18 @@ static void check_free_cancelled(void *early)
 	while (!trace_used)
 		tuck_sleep(tuck_after(TUCK_MS(1)));
 	CHECK_EQ(tuck_cancel(id), 0);
+	settle();
+	CHECK_TRACE("(");
+	released = 1;
 	finish(id);
-	CHECK_TRACE("()");
-	cleaned = 0;
+	CHECK_TRACE(")");
+	cleaned = released = 0;
 }
 
 TEST(free_by_a_cancelled_one)
 {
 	check_free_cancelled(&at);
 	check_free_cancelled(NULL);
-}
-
-static int released;
-
-static void await_release(void *arg)
-{
-	(void)arg;
-	while (!released)
-		CHECK_EQ(tuck_sleep(tuck_after(TUCK_MS(1))), 0);
-	cleaned++;
-}
-
-static int end_when_released(void *arg)
-{
-	CHECK_EQ(tuck_defer(await_release, NULL), 0);
-	return block(arg);
 }
 
 static void free_and_be_killed(void *arg)
@@ -591,6 +594,7 @@ TEST(freed_while_others_wait)
 	start(end_slowly, 0);
 	calm();
 	id = go(wait_and_mark, NULL);
+	calm();
 	CHECK_EQ(tuck_group_free(group), 0);
 	finish(id);
 	CHECK_TRACE("w");
