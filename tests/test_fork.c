@@ -405,6 +405,35 @@ TEST(a_lost_pool_keeps_no_numbers)
 	CHECK_EQ(tuck_pool_free(pool, patience()), 0);
 }
 
+static void wait_for_end(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_block(patience()), -ECANCELED);
+}
+
+/* Else each generation of children had fewer. */
+TEST(a_lost_proc_keeps_its_number_in_one_child)
+{
+	int proc;
+
+	needs_fork();
+	proc = tuck_proc_start(NULL, wait_for_end, NULL);
+	CHECK(proc >= 0);
+	IN_CHILD({
+		pid_t pid = fork();
+
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			alarm(60);
+			take_all_numbers();
+			_exit(0);
+		}
+		wait_for_child(pid);
+	});
+	CHECK_EQ(tuck_proc_cancel(proc), 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
 /* What it started and nobody took goes on with it. */
 static void fork_in_pool(void *arg)
 {

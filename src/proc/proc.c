@@ -176,16 +176,21 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* What becomes of the others: nobody is left to join those of a pool. */
+/*
+ * Those of a pool nobody is left to join; those that were lost before, nobody
+ * has joined in time.
+ */
 static enum state after_fork(const struct proc *p)
 {
 	bool own = tuck__tls && p->main == tuck__tls->main_id;
 
-	if (p->state == FREE || (own && !p->ended))
-		return p->state;
-	if (p->ended || p->state == DISOWNED)
-		return own ? DISOWNED : FREE;
-	return p->state == ENDED ? ENDED : LOST;
+	if (own)
+		return p->ended ? DISOWNED : p->state;
+	if (p->ended)
+		return FREE;
+	if (p->state == RUNNING)
+		return LOST;
+	return p->state == ENDED ? ENDED : FREE;
 }
 
 static void in_child(void)
