@@ -4,6 +4,7 @@
  * passed on between tasklets and threads.
  */
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -343,4 +344,61 @@ TEST(condition_that_another_process_signals)
 	in_tasklet(wait_for_process, s);
 	CHECK_EQ(waitpid(child, &status, 0), child);
 	CHECK_EQ(status, 0);
+}
+
+/* -- fork -- */
+
+/* Enough for each list of the lot. */
+#define MANY 2000
+
+static pthread_mutex_t many[MANY] = {
+	[0 ... MANY - 1] = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP
+};
+
+static void lock_and_unlock(pthread_mutex_t *mutex)
+{
+	CHECK_EQ(pthread_mutex_lock(mutex), 0);
+	CHECK_EQ(pthread_mutex_unlock(mutex), 0);
+}
+
+static atomic_bool stop;
+
+static void lock_until_stopped(void *arg)
+{
+	while (!atomic_load(&stop))
+		lock_and_unlock(arg);
+}
+
+static void lock_many(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < MANY; i++)
+		lock_and_unlock(&many[i]);
+}
+
+static void fork_and_lock(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		alarm(60);
+		in_tasklet(lock_many, NULL);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+TEST(fork_while_a_proc_locks)
+{
+	pthread_mutex_t other = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	int proc = tuck_proc_start(NULL, lock_until_stopped, &other);
+
+	CHECK(proc >= 0);
+	for (int i = 0; i < 100; i++)
+		fork_and_lock();
+	atomic_store(&stop, true);
+	CHECK_EQ(tuck_proc_join(proc, tuck_after(TUCK_SEC(60))), 0);
 }

@@ -10,6 +10,8 @@
  *    the lot after that: so none is left waiting. An unlock by code that was
  *    linked without the wrappers is found by looking every TUCK__LOT_POLL.
  * 2. Nothing in here switches while a bucket is locked.
+ * 3. A fork has all locks, so no thread is in a list then which the child
+ *    does not have. Those that it had in the lists count as ended.
  *
  * Why not otherwise: a Tuck mutex in place of each pthread_mutex_t would leave
  * out threads that are no procs, and what the program has in shared memory.
@@ -20,10 +22,12 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "preempt/lot.h"
 
 #define BUCKETS	256
+#define LOCKS	16	/* of as many buckets each: a fork takes all */
 
 struct owned {
 	struct tuck__link link;
@@ -33,10 +37,14 @@ struct owned {
 };
 
 static struct bucket {
-	pthread_mutex_t lock;			/* glibc's: zero is good */
 	atomic_int n;				/* of those who wait */
 	struct tuck__link waiters, owned;
 } buckets[BUCKETS];
+
+/* Recursive: what others do about a fork meanwhile may lock, too. */
+#define UNLOCKED { [0 ... LOCKS - 1] = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP }
+
+static pthread_mutex_t locks[LOCKS] = UNLOCKED;
 
 int __real_pthread_mutex_lock(pthread_mutex_t *m);
 int __real_pthread_mutex_unlock(pthread_mutex_t *m);
@@ -58,11 +66,16 @@ static struct bucket *bucket_of(const void *at)
 	return &buckets[hash >> 56];
 }
 
+static pthread_mutex_t *lock_of(const struct bucket *b)
+{
+	return &locks[(b - buckets) % LOCKS];
+}
+
 static struct bucket *lock(const void *at)
 {
 	struct bucket *b = bucket_of(at);
 
-	__real_pthread_mutex_lock(&b->lock);
+	__real_pthread_mutex_lock(lock_of(b));
 	if (!b->waiters.next) {		/* constructors may lock, too */
 		tuck__link_init(&b->waiters);
 		tuck__link_init(&b->owned);
@@ -72,7 +85,35 @@ static struct bucket *lock(const void *at)
 
 static void unlock(struct bucket *b)
 {
-	__real_pthread_mutex_unlock(&b->lock);
+	__real_pthread_mutex_unlock(lock_of(b));
+}
+
+/* -- fork -- */
+
+static void lock_all(void)
+{
+	for (int i = 0; i < LOCKS; i++)
+		__real_pthread_mutex_lock(&locks[i]);
+}
+
+static void unlock_all(void)
+{
+	for (int i = LOCKS - 1; i >= 0; i--)
+		__real_pthread_mutex_unlock(&locks[i]);
+}
+
+/* They are of a thread of the parent, which may not unlock them. */
+static void in_child(void)
+{
+	static const pthread_mutex_t unlocked[LOCKS] = UNLOCKED;
+
+	memcpy(locks, unlocked, sizeof(locks));
+}
+
+/* Where there is no memory for it at the program's start, it is left out. */
+static __attribute__((__constructor__)) void watch(void)
+{
+	pthread_atfork(lock_all, unlock_all, in_child);
 }
 
 /* -- waiting -- */
