@@ -56,7 +56,9 @@ ssize_t tuck_recvmsg(int fd, struct msghdr *msg, int flags, tuck_ns deadline);
 /*
  * sendmsg(2). flags may be MSG_MORE, MSG_EOR, MSG_OOB, MSG_CONFIRM,
  * MSG_DONTROUTE. MSG_ZEROCOPY is refused: the kernel would have the buffers
- * after the call, when other tasklets' bytes may be in their place.
+ * after the call, when other tasklets' bytes may be in their place. Descriptors
+ * in control data are not to be closed while it waits: another file could have
+ * their numbers when it goes.
  * Switches: may.
  * Errors: those of sendmsg(2), and as tuck_write(); -EINVAL for other flags or
  * a NULL msg.
