@@ -547,6 +547,46 @@ TEST_LIMIT(forks_at_any_time, 120)
 		pthread_join(thread[i], NULL);
 }
 
+static void *become_proc(void *arg)
+{
+	CHECK(tuck_self() > 0);
+	return arg;
+}
+
+static void *make_procs(void *stop)
+{
+	pthread_t thread;
+
+	while (!atomic_load((atomic_int *)stop)) {
+		CHECK_EQ(pthread_create(&thread, NULL, become_proc, NULL), 0);
+		pthread_join(thread, NULL);
+	}
+	return NULL;
+}
+
+/* In libc, too, they have locks in their hands then. */
+TEST(forks_while_threads_become_procs)
+{
+	pthread_t thread[2];
+	atomic_int stop = 0;
+
+	NOT_UNDER_SANITIZERS(
+		"its locks do not go through a fork with busy threads");
+	for (int i = 0; i < 2; i++)
+		CHECK_EQ(pthread_create(&thread[i], NULL, make_procs, &stop),
+			 0);
+	for (int i = 0; i < 300; i++)
+		IN_CHILD({
+			CHECK_EQ(pthread_create(&thread[0], NULL, become_proc,
+						NULL),
+				 0);
+			pthread_join(thread[0], NULL);
+		});
+	atomic_store(&stop, 1);
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+}
+
 /* -- descriptors -- */
 
 static void read_either(void *arg)

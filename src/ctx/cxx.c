@@ -21,8 +21,10 @@
  */
 #include <dlfcn.h>
 #include <link.h>
+#include <pthread.h>
 #include <string.h>
 
+#include "base/fork.h"
 #include "ctx/ctx.h"
 
 typedef struct tuck__eh *globals_fn(void);
@@ -45,13 +47,27 @@ static int find_runtime(struct dl_phdr_info *info, size_t bytes, void *ret_name)
 	return 0;
 }
 
-static globals_fn *find_loaded(void)
+/* glibc's fork() leaves the child the lock in which dl_iterate_phdr() runs. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+TUCK__AT_FORK_MUTEX(TUCK__FORK_LOADER, lock, NULL)
+
+static const char *name_of_loaded(void)
 {
 	const char *name = NULL;
+
+	pthread_mutex_lock(&lock);
+	dl_iterate_phdr(find_runtime, &name);
+	pthread_mutex_unlock(&lock);
+	return name;
+}
+
+static globals_fn *find_loaded(void)
+{
+	const char *name = name_of_loaded();
 	void *runtime = NULL;
 	open_fn *open;
 
-	if (!dl_iterate_phdr(find_runtime, &name))
+	if (!name)
 		return NULL;
 	/* Named outright, it makes linkers warn in each static program. */
 	open = (open_fn *)dlsym(RTLD_DEFAULT, "dlopen");
