@@ -116,6 +116,22 @@ pid_t check_fork(int *ret_fd);
 void check_dies(const char *file, int line, pid_t pid, int fd, int how,
 		const char *text);
 
+/* Slices are measured where they are what users have. */
+static inline void needs_usual_frames(void)
+{
+	if (UNDER_ASAN || UNDER_TSAN || UNDER_MSAN)
+		SKIP("frames of instrumented code are larger");
+#if defined(TUCK_TORMENT) && TUCK_TORMENT
+	SKIP("everybody is tucked");
+#endif
+#ifdef UNDER_LTO
+	SKIP("calls are inlined into the frames that wait");
+#endif
+#ifndef __OPTIMIZE__
+	SKIP("frames without optimization are larger");
+#endif
+}
+
 #ifdef __cplusplus
 }
 #endif

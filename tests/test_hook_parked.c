@@ -125,11 +125,7 @@ static void set_up(void)
 
 	if (has_policy())
 		SKIP("the order is a policy's");
-	if (SANITIZED)
-		SKIP("frames of instrumented code are larger");
-#if defined(TUCK_TORMENT) || !defined(__OPTIMIZE__)
-	SKIP("frames are others");
-#endif
+	needs_usual_frames();
 	share_slots(1);
 	stream_pair(fd);
 	stream_pair(stuffed);

@@ -302,17 +302,7 @@ static void begin(void)
 
 	if (getenv("TUCK_SEED") || getenv("TUCK_POLICY"))
 		SKIP("the order is a policy's");
-	if (UNDER_ASAN || UNDER_TSAN || UNDER_MSAN)
-		SKIP("frames of instrumented code are larger");
-#ifdef TUCK_TORMENT
-	SKIP("everybody is tucked");
-#endif
-#ifdef UNDER_LTO
-	SKIP("calls are inlined into the frames that wait");
-#endif
-#ifndef __OPTIMIZE__
-	SKIP("frames without optimization are larger");
-#endif
+	needs_usual_frames();
 	unsetenv("TUCK_STACK_SLOTS");
 	CHECK_EQ(tuck_config_set(&one_slot), 0);
 	chan = tuck_chan_new(sizeof(long), 0);

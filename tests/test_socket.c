@@ -489,10 +489,22 @@ static int watched_one(int pair[2])
 	return watched();
 }
 
+static void check_unwatched(const struct tuck_process_attr *attr, int end,
+			    int before)
+{
+	struct tuck_process *p;
+
+	CHECK_EQ(tuck_process_spawn(&p, attr,
+				    (char *[]){ "sleep", "30", NULL }),
+		 0);
+	CHECK_EQ(tuck_fd_close(end), 0);
+	CHECK_EQ(watched(), before - 1);
+	tuck_process_free(p);
+}
+
 TEST(what_a_child_has_is_not_watched)
 {
 	struct tuck_process_attr attr = { .out = TUCK_NULL };
-	struct tuck_process *p;
 	int pair[2], before;
 
 	if (UNDER_VALGRIND)
@@ -501,20 +513,10 @@ TEST(what_a_child_has_is_not_watched)
 	if (before == 0)
 		SKIP("no /proc");
 	attr.in = pair[0];
-	CHECK_EQ(tuck_process_spawn(&p, &attr,
-				    (char *[]){ "sleep", "30", NULL }),
-		 0);
-	CHECK_EQ(tuck_fd_close(pair[0]), 0);
-	CHECK_EQ(watched(), before - 1);
-	tuck_process_free(p);
+	check_unwatched(&attr, pair[0], before);
 	attr = (struct tuck_process_attr){ .fds = pair, .n_fds = 1 };
 	CHECK_EQ(watched_one(pair), before);
-	CHECK_EQ(tuck_process_spawn(&p, &attr,
-				    (char *[]){ "sleep", "30", NULL }),
-		 0);
-	CHECK_EQ(tuck_fd_close(pair[0]), 0);
-	CHECK_EQ(watched(), before - 1);
-	tuck_process_free(p);
+	check_unwatched(&attr, pair[0], before);
 }
 
 static void wait_to_be_told(void *arg)

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <malloc.h>
 
-#include "ctx/annotate.h"
 #include "tls.h"
 
 #define USUAL ((struct tuck_tls_config){ 0 })
@@ -1030,14 +1029,7 @@ static size_t parked_bytes(int i)
 /* Frames of a call that waits, under one that has 1,000 bytes to read into. */
 TEST(slices_are_small)
 {
-	if (SANITIZED || TUCK_TORMENT)
-		SKIP("slices are others than users have");
-#ifdef UNDER_LTO
-	SKIP("calls are inlined into the frames that wait");
-#endif
-#ifndef __OPTIMIZE__
-	SKIP("frames without optimization are larger");
-#endif
+	needs_usual_frames();
 	share_slots(1);
 	set_up_states();
 	for (int i = 0; i < (int)(sizeof(states) / sizeof(states[0])); i++) {
