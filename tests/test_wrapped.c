@@ -348,6 +348,39 @@ TEST(condition_that_another_process_signals)
 
 /* -- fork -- */
 
+/*
+ * What another library does about a fork: it has its mutex meanwhile. Libc does
+ * not say who unlocks in the child what the parent's thread locked.
+ */
+#define HANDLED(name, priority)						\
+	static pthread_mutex_t name =					\
+		PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;			\
+	static void lock_##name(void)					\
+	{								\
+		CHECK_EQ(pthread_mutex_lock(&name), 0);			\
+	}								\
+	static void unlock_##name(void)					\
+	{								\
+		CHECK_EQ(pthread_mutex_unlock(&name), 0);		\
+	}								\
+	static void renew_##name(void)					\
+	{								\
+		static const pthread_mutex_t unlocked =			\
+			PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;		\
+									\
+		pthread_mutex_unlock(&name);				\
+		name = unlocked;					\
+	}								\
+	__attribute__((__constructor__(priority)))			\
+	static void handle_##name(void)					\
+	{								\
+		pthread_atfork(lock_##name, unlock_##name,		\
+			       renew_##name);				\
+	}
+
+HANDLED(taken_last, 101)	/* before the lot's, by the linker's order */
+HANDLED(taken_first, 200)
+
 /* Enough for each list of the lot. */
 #define MANY 2000
 
@@ -376,11 +409,12 @@ static void lock_many(void *arg)
 		lock_and_unlock(&many[i]);
 }
 
-static void fork_and_lock(void)
+static void fork_and_lock(void *arg)
 {
 	int status;
 	pid_t pid = fork();
 
+	(void)arg;
 	CHECK(pid >= 0);
 	if (pid == 0) {
 		alarm(60);
@@ -401,7 +435,33 @@ TEST(fork_while_a_proc_locks)
 	proc = tuck_proc_start(NULL, lock_until_stopped, &other);
 	CHECK(proc >= 0);
 	for (int i = 0; i < 100; i++)
-		fork_and_lock();
+		fork_and_lock(NULL);
 	atomic_store(&stop, true);
+	CHECK_EQ(tuck_proc_join(proc, tuck_after(TUCK_SEC(60))), 0);
+}
+
+static void own_taken_first(void *arg)
+{
+	atomic_bool *owned = arg;
+
+	lock_taken_first();
+	atomic_store(owned, true);
+	tuck_sleep(tuck_after(TUCK_MS(20)));
+	unlock_taken_first();
+}
+
+TEST(handlers_lock_in_a_tasklet_that_forks)
+{
+	atomic_bool owned = false;
+	int proc;
+
+	in_tasklet(fork_and_lock, NULL);
+	NOT_UNDER_SANITIZERS(
+		"its locks do not go through a fork with busy threads");
+	proc = tuck_proc_start(NULL, own_taken_first, &owned);
+	CHECK(proc >= 0);
+	while (!atomic_load(&owned))
+		tuck_yield();
+	in_tasklet(fork_and_lock, NULL);
 	CHECK_EQ(tuck_proc_join(proc, tuck_after(TUCK_SEC(60))), 0);
 }

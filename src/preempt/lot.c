@@ -22,7 +22,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "preempt/lot.h"
 
@@ -41,10 +40,9 @@ static struct bucket {
 	struct tuck__link waiters, owned;
 } buckets[BUCKETS];
 
-/* Recursive: what others do about a fork meanwhile may lock, too. */
-#define UNLOCKED { [0 ... LOCKS - 1] = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP }
-
-static pthread_mutex_t locks[LOCKS] = UNLOCKED;
+static pthread_mutex_t locks[LOCKS] = { [0 ... LOCKS -
+					 1] = PTHREAD_MUTEX_INITIALIZER };
+static __thread int forking;	/* so many deep: the thread has all locks */
 
 int __real_pthread_mutex_lock(pthread_mutex_t *m);
 int __real_pthread_mutex_unlock(pthread_mutex_t *m);
@@ -75,7 +73,8 @@ static struct bucket *lock(const void *at)
 {
 	struct bucket *b = bucket_of(at);
 
-	__real_pthread_mutex_lock(lock_of(b));
+	if (!forking)
+		__real_pthread_mutex_lock(lock_of(b));
 	if (!b->waiters.next) {		/* constructors may lock, too */
 		tuck__link_init(&b->waiters);
 		tuck__link_init(&b->owned);
@@ -85,35 +84,44 @@ static struct bucket *lock(const void *at)
 
 static void unlock(struct bucket *b)
 {
-	__real_pthread_mutex_unlock(lock_of(b));
+	if (!forking)
+		__real_pthread_mutex_unlock(lock_of(b));
 }
 
-/* -- fork -- */
+/*
+ * -- fork --
+ *
+ * What other libraries do about it may lock and unlock meanwhile, and does so
+ * as the thread: libtuck's own locks may be taken already.
+ */
 
 static void lock_all(void)
 {
+	tuck__hold_waits++;
+	if (forking++ > 0)
+		return;
 	for (int i = 0; i < LOCKS; i++)
 		__real_pthread_mutex_lock(&locks[i]);
 }
 
 static void unlock_all(void)
 {
+	tuck__hold_waits--;
+	if (--forking > 0)
+		return;
 	for (int i = LOCKS - 1; i >= 0; i--)
 		__real_pthread_mutex_unlock(&locks[i]);
 }
 
-/* They are of a thread of the parent, which may not unlock them. */
-static void in_child(void)
+/*
+ * Early, so that the locks are taken late, after what others do: a handler may
+ * wait for a recursive mutex, whose owner needs them to unlock it. That of a
+ * library which was there before may not. Where there is no memory for it at
+ * the program's start, it is left out.
+ */
+static __attribute__((__constructor__(101))) void watch(void)
 {
-	static const pthread_mutex_t unlocked[LOCKS] = UNLOCKED;
-
-	memcpy(locks, unlocked, sizeof(locks));
-}
-
-/* Where there is no memory for it at the program's start, it is left out. */
-static __attribute__((__constructor__)) void watch(void)
-{
-	pthread_atfork(lock_all, unlock_all, in_child);
+	pthread_atfork(lock_all, unlock_all, unlock_all);
 }
 
 /* -- waiting -- */
