@@ -37,18 +37,13 @@
 #define HUNG_EVENTS	(EPOLLRDHUP | EPOLLHUP | EPOLLERR | EPOLLPRI)
 
 static pthread_mutex_t wakes_lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__AT_FORK_MUTEX(TUCK__FORK_WAKES, wakes_lock, NULL)
 static atomic_int wakes[TUCK__SCHEDS_MAX];	/* eventfd + 1; 0: not made */
-static uint32_t wakes_forks;
 
 /* -- wake-ups -- */
 
 /* A fork's child would wake its parent by those that it has from it. */
 static void forget_wakes_of_parent(void)
 {
-	if (!tuck__forked_since(wakes_forks))
-		return;
-	wakes_forks = tuck__forks;
 	for (uint32_t i = 0; i < TUCK__SCHEDS_MAX; i++) {
 		if (wakes[i])
 			close(wakes[i] - 1);
@@ -56,11 +51,12 @@ static void forget_wakes_of_parent(void)
 	}
 }
 
+TUCK__AT_FORK_MUTEX(TUCK__FORK_WAKES, wakes_lock, forget_wakes_of_parent)
+
 static int make_wake(uint32_t i)
 {
 	int fd;
 
-	forget_wakes_of_parent();
 	if (wakes[i])
 		return 0;
 	fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

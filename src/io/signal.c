@@ -298,7 +298,7 @@ static void renew(struct subscription *sub)
 	struct tuck__sched *home = sub->feed.home;
 
 	atomic_store(&sub->inside, 0);
-	if (home != tuck__tls)
+	if (!home || home != tuck__tls)
 		end(sub);		/* as at the end of its proc */
 	else if (!tuck__requested(home, &sub->arrival))
 		atomic_store(&sub->pending,
