@@ -469,6 +469,124 @@ TEST(a_proc_of_a_pool_forks)
 	CHECK_EQ(n, 3);
 }
 
+static void free_pool(void *arg)
+{
+	(void)arg;
+	CHECK_EQ(tuck_pool_free(pool, TUCK_FOREVER), 0);
+}
+
+/* What it still had to join are others' numbers in the child. */
+TEST(a_pool_is_being_freed)
+{
+	tuck_id id;
+
+	needs_fork();
+	CHECK_EQ(tuck_pool_new(&pool, 2), 0);
+	CHECK(tuck_pool_go(pool, nothing, NULL) > 0);
+	CHECK_EQ(tuck_pool_wait(pool, patience()), 0);
+	id = tuck_go(free_pool, NULL);
+	tuck_yield();
+	IN_CHILD({
+		int proc = tuck_proc_start(NULL, wait_for_end, NULL);
+
+		CHECK(proc >= 0);
+		finish(id);
+		CHECK_EQ(tuck_proc_cancel(proc), 0);
+		CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+		take_all_numbers();
+	});
+	finish(id);
+}
+
+/* -- channels and rendezvous -- */
+
+static struct tuck_chan *lost;
+
+static void receive_lost(void *arg)
+{
+	int elem;
+
+	atomic_fetch_add((atomic_int *)arg, 1);
+	CHECK_EQ(tuck_chan_recv(lost, &elem, TUCK_FOREVER), -ECANCELED);
+}
+
+static void meet_lost(void *arg)
+{
+	atomic_fetch_add((atomic_int *)arg, 1);
+	CHECK_EQ(tuck_rendezvous(arg, NULL, NULL, patience()), -ECANCELED);
+}
+
+static void be_home(void *arg)
+{
+	lost = tuck_chan_new(sizeof(int), 0);
+	CHECK(tuck_go(receive_lost, arg) > 0);
+	CHECK(tuck_go(meet_lost, arg) > 0);
+	CHECK_EQ(tuck_block(patience()), -ECANCELED);
+	tuck_chan_free(lost);
+}
+
+/* Who waited there does not run in the child, nor take what is sent. */
+TEST(who_waited_elsewhere_is_not_met)
+{
+	atomic_int waiting = 0;
+	int proc, elem = 1;
+
+	needs_fork();
+	proc = tuck_proc_start(NULL, be_home, &waiting);
+	CHECK(proc >= 0);
+	WAIT_FOR(waiting == 2);
+	settle();
+	IN_CHILD({
+		CHECK_EQ(tuck_chan_send(lost, &elem, tuck_after(TUCK_MS(5))),
+			 -ETIMEDOUT);
+		CHECK_EQ(tuck_chan_close(lost), 0);
+		tuck_chan_free(lost);
+	});
+	IN_CHILD({
+		CHECK_EQ(tuck_chan_close(lost), 0);
+		CHECK_EQ(tuck_chan_recv(lost, &elem, patience()), -EPIPE);
+		tuck_chan_free(lost);
+	});
+	IN_CHILD({
+		tuck_chan_free(lost);
+		settle();
+	});
+	IN_CHILD({
+		CHECK_EQ(tuck_rendezvous(&waiting, NULL, NULL, TUCK_NOWAIT),
+			 -EAGAIN);
+	});
+	CHECK_EQ(tuck_proc_cancel(proc), 0);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
+static void meet_in_vain(void *stop)
+{
+	while (!atomic_load((atomic_int *)stop))
+		CHECK_EQ(tuck_rendezvous(stop, NULL, NULL, TUCK_NOWAIT),
+			 -EAGAIN);
+}
+
+/* Other tags than the one at which another proc just is. */
+TEST(forks_while_others_meet)
+{
+	static const char tags[1000];
+	atomic_int stop = 0;
+	int proc;
+
+	needs_fork();
+	proc = tuck_proc_start(NULL, meet_in_vain, &stop);
+	CHECK(proc >= 0);
+	for (int i = 0; i < 200; i++)
+		IN_CHILD({
+			for (size_t n = 0; n < sizeof(tags); n++)
+				CHECK_EQ(tuck_rendezvous(&tags[n], NULL, NULL,
+							 TUCK_NOWAIT),
+					 -EAGAIN);
+		});
+	atomic_store(&stop, 1);
+	CHECK_EQ(tuck_proc_join(proc, patience()), 0);
+}
+
 /* -- at any time -- */
 
 static struct storm {

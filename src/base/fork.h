@@ -22,7 +22,8 @@
 enum tuck__fork_part {
 	TUCK__FORK_SIGNALS,		/* rings, once tasklets are there */
 	TUCK__FORK_OFFLOADS,		/* calls end, and so waits */
-	TUCK__FORK_PROCS,		/* who is there: the caller's */
+	TUCK__FORK_PROCS,		/* whose tasklets are there */
+	TUCK__FORK_RENDEZVOUS,		/* who is there to be met */
 	TUCK__FORK_TASKLETS,		/* the lock of all owners */
 	/* Inside of these no other one is taken. */
 	TUCK__FORK_REGISTRY,

@@ -8,7 +8,8 @@
  *
  * Invariants:
  * 1. Only its home makes a channel shared, unless that has ended: then its
- *    queues are empty.
+ *    queues are empty; or a fork has left the home behind, and with it all
+ *    who are in them.
  * 2. All who ask for a channel are in its list, under its lock, and its home
  *    has one request of them all, which is the channel's own: so who gives up
  *    leaves nothing behind. Whoever finds that the home has ended answers all.
@@ -29,6 +30,19 @@
 #include "chan/shared.h"
 #include "task/waitq.h"
 
+/* Nobody waits at a channel whose home has ended, or is of a fork's parent. */
+static void forget_lost(struct tuck_chan *chan)
+{
+	tuck__link_init(&chan->senders);
+	tuck__link_init(&chan->receivers);
+}
+
+static void share_lost(struct tuck_chan *chan)
+{
+	forget_lost(chan);
+	atomic_store(&chan->home, TUCK__SHARED);
+}
+
 /* By a proc that may be the home, or else knows that the home has ended. */
 static void share_now(struct tuck__sched *s, struct tuck_chan *chan)
 {
@@ -37,7 +51,7 @@ static void share_now(struct tuck__sched *s, struct tuck_chan *chan)
 	if (home == s->main_id)
 		tuck__shared_move(s, chan);
 	else if (home != TUCK__SHARED)
-		atomic_store(&chan->home, TUCK__SHARED);
+		share_lost(chan);
 }
 
 /* -- holding -- */
@@ -286,10 +300,13 @@ static void run_dismissal(struct tuck__sched *s, struct tuck__request *r)
 	struct tuck_chan *chan = tuck__container(r, struct tuck_chan,
 						 dismissal);
 
-	if (atomic_load(&chan->home) == TUCK__SHARED)
+	if (atomic_load(&chan->home) == TUCK__SHARED) {
 		tuck__shared_free(chan);
-	else
-		tuck__chan_free_local(s, chan);
+		return;
+	}
+	if (!s || !tuck__chan_at_home(chan, s))
+		forget_lost(chan);
+	tuck__chan_free_local(s, chan);
 }
 
 void tuck__chan_dismiss(struct tuck_chan *chan)

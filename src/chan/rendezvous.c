@@ -7,6 +7,7 @@
  */
 #include <stdio.h>
 
+#include "base/fork.h"
 #include "chan/chan.h"
 #include "task/waitq.h"
 
@@ -153,6 +154,45 @@ static int come_first(struct tuck__sched *s, struct bucket *b, const void *tag,
 	tuck__far_wake(id);
 	return 0;
 }
+
+/* -- fork -- */
+
+static void lock_all(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		tuck__spin_lock(&buckets[i].lock);
+}
+
+static void unlock_all(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		tuck__spin_unlock(&buckets[i].lock);
+}
+
+/* Nobody is to meet those who are gone. */
+static void forget_lost(struct bucket *b)
+{
+	struct tuck__sched *home;
+	struct tuck__link *l, *next;
+
+	for (l = b->first.next; l && l != &b->first; l = next) {
+		struct meeting *m = tuck__container(l, struct meeting, link);
+
+		next = l->next;
+		if (!tuck__find(m->id, &home))
+			tuck__link_remove(l);
+	}
+}
+
+static void in_child(void)
+{
+	for (unsigned i = 0; i < BUCKETS; i++)
+		forget_lost(&buckets[i]);
+}
+
+TUCK__AT_FORK(TUCK__FORK_RENDEZVOUS, lock_all, unlock_all, in_child)
+
+/* -- the call -- */
 
 int tuck_rendezvous(const void *tag, void *value, void **ret_value,
 		    tuck_ns deadline)

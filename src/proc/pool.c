@@ -318,6 +318,10 @@ struct ending {
 /* The rest, if the caller was killed or cancelled meanwhile. */
 static void disown_rest(struct ending *e)
 {
+	if (is_lost(e->pool)) {		/* their numbers are others' */
+		tuck__free(e->pool);
+		return;
+	}
 	while (e->next < e->n)
 		tuck__proc_disown(e->pool->members[e->next++].proc);
 	unref(e->pool);

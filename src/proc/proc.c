@@ -177,19 +177,21 @@ static void *run(void *arg)
 }
 
 /*
- * Those of a pool nobody is left to join; those that were lost before, nobody
- * has joined in time.
+ * Those of a pool nobody is left to join, but who joins them already. Those
+ * that were lost before nobody has joined in time, and those that were just
+ * being started nobody knows.
  */
 static enum state after_fork(const struct proc *p)
 {
 	bool own = tuck__tls && p->main == tuck__tls->main_id;
+	struct tuck__sched *home;
 
 	if (own)
 		return p->ended ? DISOWNED : p->state;
 	if (p->ended)
-		return FREE;
+		return tuck__find(p->joiner, &home) ? LOST : FREE;
 	if (p->state == RUNNING)
-		return LOST;
+		return p->main ? LOST : FREE;
 	return p->state == ENDED ? ENDED : FREE;
 }
 
