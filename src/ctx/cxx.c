@@ -20,8 +20,10 @@
  * loaded searches the file system, and leaves a dlerror() behind.
  */
 #include <dlfcn.h>
+#include <limits.h>
 #include <link.h>
-#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/fork.h"
@@ -47,17 +49,47 @@ static int find_runtime(struct dl_phdr_info *info, size_t bytes, void *ret_name)
 	return 0;
 }
 
-/* glibc's fork() leaves the child the lock in which dl_iterate_phdr() runs. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-TUCK__AT_FORK_MUTEX(TUCK__FORK_LOADER, lock, NULL)
+/*
+ * glibc's fork() leaves the child the lock in which dl_iterate_phdr() runs, so
+ * it has to wait for those who look. They do not wait for each other: one may
+ * be in somebody's dl_iterate_phdr() already. How many look, or FORKING.
+ */
+static atomic_int lookers;
+
+#define FORKING INT_MIN
+
+static void await_lookers(void)
+{
+	atomic_fetch_or(&lookers, FORKING);
+	while (atomic_load(&lookers) != FORKING)
+		sched_yield();
+}
+
+static void let_others_look(void)
+{
+	atomic_store(&lookers, 0);
+}
+
+TUCK__AT_FORK(TUCK__FORK_LOADER, await_lookers, let_others_look, NULL)
+
+static void begin_look(void)
+{
+	int n = 0;
+
+	while (!atomic_compare_exchange_weak(&lookers, &n, n + 1))
+		if (n < 0) {
+			sched_yield();
+			n = 0;
+		}
+}
 
 static const char *name_of_loaded(void)
 {
 	const char *name = NULL;
 
-	pthread_mutex_lock(&lock);
+	begin_look();
 	dl_iterate_phdr(find_runtime, &name);
-	pthread_mutex_unlock(&lock);
+	atomic_fetch_sub(&lookers, 1);
 	return name;
 }
 
