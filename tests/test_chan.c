@@ -290,6 +290,7 @@ TEST(a_send_that_timed_out_sent_nothing)
 	CHECK_EQ(tuck_chan_recv(chan, &elem, TUCK_FOREVER), 0);
 	CHECK_EQ(elem, 6);
 	CHECK_EQ(tuck_chan_recv(chan, &elem, in_ms(1)), -ETIMEDOUT);
+	let_others_wait();
 	CHECK_EQ(done, 2);
 	tuck_chan_free(chan);
 }

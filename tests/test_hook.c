@@ -272,8 +272,10 @@ HOOKED_TEST(msg_waitall_waits_for_all)
 		CHECK_EQ(recv(fd[0], in.buf, 9, MSG_WAITALL | MSG_DONTWAIT), 2);
 		set_limit(fd[0], SO_RCVTIMEO, 20);
 		raw_write(fd[1], "abc", 3);
+		arrives(fd[0]);
 		CHECK_EQ(recv(fd[0], in.buf, 9, MSG_WAITALL), 3);
 		raw_write(fd[1], "abc", 3);
+		arrives(fd[0]);
 		close(fd[1]);
 		CHECK_EQ(recv(fd[0], in.buf, 9, MSG_WAITALL), 3);
 		close(fd[0]);
@@ -675,10 +677,16 @@ HOOKED_TEST(procs_share_a_listener)
 		CHECK_EQ(tuck_proc_join(proc[i], patience()), 0);
 }
 
-static void accept_until_closed(void *arg)
+/* Its turn comes when the other one waits. */
+static void tell_waiting(void *arg)
 {
 	(void)arg;
 	atomic_store(&ticks, 1);
+}
+
+static void accept_until_closed(void *arg)
+{
+	go(tell_waiting, arg);
 	CHECK_EQ(accept(listener, NULL, NULL), -1);
 	CHECK_EQ(errno, EBADF);
 }

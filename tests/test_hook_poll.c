@@ -494,6 +494,8 @@ HOOKED_TEST(sleeps_wait_alone)
 	CHECK_EQ(sleep(1), 0);
 	CHECK(tuck_now() - start >= TUCK_MS(1040));
 	WAIT_FOR(slept == 3);
+	if (has_policy())	/* several may be over at once */
+		return;
 	CHECK_EQ(in_order[0], 1);
 	CHECK_EQ(in_order[2], 200);
 }

@@ -87,6 +87,7 @@ HOOKED_TEST(a_look_ahead_at_all_waits_for_all)
 	CHECK_EQ(recvmsg(fds[0], &msg, flags), 9);
 	CHECK_EQ(recv(fds[0], buf, 9, MSG_WAITALL), 9);
 	raw_write(fds[1], "xyz", 3);
+	arrives(fds[0]);
 	set_limit(fds[0], SO_RCVTIMEO, 20);
 	CHECK_EQ(recv(fds[0], buf, 9, flags), 3);
 	set_limit(fds[0], SO_RCVTIMEO, 0);

@@ -53,6 +53,7 @@ static void have_target(void *arg)
 	atomic_store(&t->main, tuck_self());
 	while (!atomic_load(&t->go_on))
 		tuck_sleep(tuck_after(TUCK_MS(1)));
+	tuck_block(TUCK_NOWAIT);	/* looks: what was asked is done */
 	atomic_store(&t->left, waiting_for(t->id));
 }
 

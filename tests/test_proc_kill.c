@@ -186,10 +186,10 @@ static void *be_strangers(void *arg)
 {
 	pthread_t thread;
 
-	while (!atomic_load(&stop)) {
+	do {
 		CHECK_EQ(pthread_create(&thread, NULL, be_stranger, arg), 0);
 		CHECK_EQ(pthread_join(thread, NULL), 0);
-	}
+	} while (!atomic_load(&stop));
 	return NULL;
 }
 

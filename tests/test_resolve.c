@@ -739,7 +739,11 @@ TEST(who_does_not_answer_is_waited_for)
 	fill_backlog(listener, local_text(listener, text));
 	snprintf(name, sizeof(name), "wrong.test%s", strchr(text, ':'));
 	connects = 0;
-	CHECK_EQ(tuck_tcp_connect(name, tuck_after(TUCK_MS(300))), -ETIMEDOUT);
+	/* A stall may leave no time for the second one. */
+	for (tuck_ns span = TUCK_MS(300); connects < 2; span *= 2) {
+		connects = 0;
+		CHECK_EQ(tuck_tcp_connect(name, tuck_after(span)), -ETIMEDOUT);
+	}
 	CHECK_EQ(connects, 2);
 }
 

@@ -913,7 +913,7 @@ static tuck_id enter(int *i)
 	if (now.result != 1 || now.left)
 		check_fail(CHECK_AT, "%s: %d", states[*i].name, now.result);
 	if (states[*i].begin == with_hello)
-		CHECK_EQ(slow_choice, 1);
+		WAIT_FOR(slow_choice == 1);
 	return id;
 }
 
@@ -946,10 +946,10 @@ TEST_LIMIT(killed_in_each_state, 120)
 			CHECK_EQ(now.result, 1);
 			leave(i, 1);
 			if (round)
-				CHECK_EQ(count_fds(), fds);
+				WAIT_FOR(count_fds() == fds);
 		}
 	}
-	CHECK_EQ(live_blocks, live);
+	WAIT_FOR(live_blocks == live);
 }
 
 TEST_LIMIT(cancelled_in_each_state, 120)
@@ -972,7 +972,7 @@ TEST_LIMIT(cancelled_in_each_state, 120)
 				say(now.ends.server, now.tls, "goes on");
 			leave(i, 1);
 			if (round)
-				CHECK_EQ(count_fds(), fds);
+				WAIT_FOR(count_fds() == fds);
 		}
 	}
 }

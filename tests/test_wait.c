@@ -780,7 +780,7 @@ TEST(a_deadline_in_a_hundred_years_is_waited_for)
 
 	CHECK_EQ(pthread_create(&thread, NULL, unblock_late, &self), 0);
 	CHECK_EQ(tuck_block(TUCK_SEC(3155760000)), 0);
-	CHECK(clock() - cpu < CLOCKS_PER_SEC / 20);
+	CHECK(clock() - cpu < CLOCKS_PER_SEC / 5);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
