@@ -40,8 +40,7 @@ static struct bucket {
 	struct tuck__link waiters, owned;
 } buckets[BUCKETS];
 
-static pthread_mutex_t locks[LOCKS] = { [0 ... LOCKS -
-					 1] = PTHREAD_MUTEX_INITIALIZER };
+static pthread_mutex_t locks[LOCKS];	/* glibc's: zero is good */
 static __thread int forking;	/* so many deep: the thread has all locks */
 
 int __real_pthread_mutex_lock(pthread_mutex_t *m);
