@@ -1092,6 +1092,12 @@ TEST(freed_by_who_sent_the_last)
 static _Thread_local bool is_held_up;
 static atomic_int held_up;
 
+#ifdef SYS_clock_gettime64	/* where a long has 32 bits */
+#define CLOCK_GETTIME SYS_clock_gettime64
+#else
+#define CLOCK_GETTIME SYS_clock_gettime
+#endif
+
 #if !UNDER_MSAN		/* which is to know what it writes */
 int clock_gettime(clockid_t clock, struct timespec *t)
 {
@@ -1100,7 +1106,7 @@ int clock_gettime(clockid_t clock, struct timespec *t)
 		while (atomic_load(&held_up) == 2)
 			sched_yield();
 	}
-	return (int)syscall(SYS_clock_gettime, clock, t);
+	return (int)syscall(CLOCK_GETTIME, clock, t);
 }
 #endif
 
